@@ -1,0 +1,134 @@
+// Package catalog holds what is known of a database's relations, columns, views
+// and functions.
+package catalog
+
+import "strings"
+
+// OID is an object identifier of the PostgreSQL catalogs.
+type OID uint32
+
+// Kind says what a relation is, in the words of the policy input. The zero value
+// is a kind nobody has understood.
+type Kind string
+
+// Kinds of relations. A partitioned table is a Table.
+const (
+	Table            Kind = "table"
+	View             Kind = "view"
+	MaterializedView Kind = "materialized_view"
+	ForeignTable     Kind = "foreign_table"
+	Sequence         Kind = "sequence"
+	Unknown          Kind = "unknown" // indexes, composite types, toast
+)
+
+// Relation is a row of pg_class with its columns.
+type Relation struct {
+	OID        OID
+	Schema     string
+	Name       string
+	Kind       Kind
+	Temporary  bool
+	RowType    OID       // its composite type
+	Columns    []*Column // in order of attribute number, without dropped ones; none for indexes
+	Index      bool      // an index, of Kind Unknown
+	Definition string    // of views: the SELECT, names qualified (search_path was empty when it was read)
+	PrimaryKey []int16   // attribute numbers, nil when there is none
+	Parents    []OID     // inheritance and partitioning
+	Children   []OID
+}
+
+// ID is schema.name, each part quoted as PostgreSQL's quote_ident does.
+func (r *Relation) ID() string { return QuoteIdent(r.Schema) + "." + QuoteIdent(r.Name) }
+
+// System reports whether the relation belongs to PostgreSQL itself: pg_catalog,
+// information_schema or a toast schema.
+func (r *Relation) System() bool { return SystemSchema(r.Schema) }
+
+// Column returns the column of that exact name, or nil. System columns (ctid,
+// xmin…) are not columns here.
+func (r *Relation) Column(name string) *Column {
+	for _, c := range r.Columns {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// Column is a row of pg_attribute.
+type Column struct {
+	Number    int16
+	Name      string
+	Type      OID
+	TypeMod   int32
+	TypeName  string // as format_type writes it, qualified where needed: character varying(20)
+	Collation OID    // 0: none; otherwise see Snapshot.Collations
+	NotNull   bool
+	Generated bool
+}
+
+// Function is a row of pg_proc.
+type Function struct {
+	OID             OID
+	Schema          string
+	Name            string
+	Kind            string // function, aggregate, window, procedure
+	Args            []OID  // of input arguments
+	Defaults        int    // how many of the last arguments may be left out
+	Variadic        bool   // the last argument takes any number
+	Result          OID
+	ReturnsSet      bool
+	OutColumns      []string // names of OUT, INOUT and TABLE columns, nil when the result is one value
+	OutTypes        []OID    // their types
+	Volatility      string   // immutable, stable, volatile
+	Leakproof       bool
+	SecurityDefiner bool
+	Language        string
+}
+
+// ID is schema.name, quoted as Relation.ID is.
+func (f *Function) ID() string { return QuoteIdent(f.Schema) + "." + QuoteIdent(f.Name) }
+
+// Type is a row of pg_type.
+type Type struct {
+	OID      OID
+	Schema   string
+	Name     string
+	Kind     byte // pg_type.typtype: b base, c composite, d domain, e enum, p pseudo, r range, m multirange
+	Category byte // pg_type.typcategory: S string, N numeric, D date/time …
+	Base     OID  // of a domain
+	Elem     OID  // of an array
+	Relation OID  // of a composite type
+	Checked  bool // a domain with constraints, which may run functions
+}
+
+// Operator is a row of pg_operator.
+type Operator struct {
+	OID      OID
+	Schema   string
+	Name     string
+	Left     OID // 0: prefix operator
+	Right    OID
+	Result   OID
+	Function OID
+}
+
+// Cast is a row of pg_cast.
+type Cast struct {
+	Source, Target OID
+	Function       OID  // 0: binary coercible, or through text
+	Implicit       bool // made anywhere
+	Assignment     bool // made on assignment, or anywhere
+}
+
+// firstUserOID is FirstNormalObjectId of PostgreSQL: what lies below was made by
+// initdb.
+const firstUserOID = 16384
+
+// User reports whether the object was made after initdb.
+func (o OID) User() bool { return o >= firstUserOID }
+
+// SystemSchema reports whether the schema belongs to PostgreSQL itself.
+func SystemSchema(name string) bool {
+	return name == "pg_catalog" || name == "information_schema" || strings.HasPrefix(name, "pg_toast")
+}

@@ -1,0 +1,260 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// load reads the whole catalog in one transaction.
+func load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return nil, fmt.Errorf("reading the catalog: %w", err)
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // read only; a connection it breaks is noticed at its next use
+
+	l := &loader{ctx: ctx, tx: tx, s: &Snapshot{
+		schemas: map[string]bool{}, relations: map[name]*Relation{}, relationsByOID: map[OID]*Relation{},
+		functions: map[name][]*Function{}, functionsByOID: map[OID]*Function{},
+		types: map[name]*Type{}, typesByOID: map[OID]*Type{}, arrays: map[OID]OID{},
+		operators: map[string][]*Operator{}, casts: map[OID][]Cast{}, collations: map[OID]string{},
+	}}
+	err = tx.QueryRow(ctx, `SELECT pg_catalog.current_database()::text, pg_catalog.current_setting('server_version_num')::int`).
+		Scan(&l.s.Database, &l.s.ServerVersion)
+	if err != nil {
+		return nil, fmt.Errorf("reading the catalog: %w", err)
+	}
+	steps := []struct {
+		what string
+		read func() error
+	}{
+		{"schemas", l.schemas}, {"relations", l.relations}, {"columns", l.columns}, {"views", l.views},
+		{"inheritance", l.inheritance}, {"primary keys", l.primaryKeys}, {"types", l.types},
+		{"functions", l.functions}, {"operators", l.operators}, {"casts", l.casts}, {"collations", l.collations},
+	}
+	for _, step := range steps {
+		if err := step.read(); err != nil {
+			return nil, fmt.Errorf("reading the catalog's %s: %w", step.what, err)
+		}
+	}
+	return l.s, nil
+}
+
+type loader struct {
+	ctx context.Context //nolint:containedctx // lives for one load
+	tx  pgx.Tx
+	s   *Snapshot
+}
+
+// each runs a query and calls row after each row has been scanned into dest.
+func (l *loader) each(query string, dest []any, row func() error) error {
+	rows, err := l.tx.Query(l.ctx, query)
+	if err != nil {
+		return err
+	}
+	_, err = pgx.ForEachRow(rows, dest, row)
+	return err
+}
+
+func (l *loader) schemas() error {
+	var schema string
+	return l.each(`SELECT nspname::text FROM pg_catalog.pg_namespace`, []any{&schema}, func() error {
+		l.s.schemas[schema] = true
+		return nil
+	})
+}
+
+func (l *loader) relations() error {
+	var r Relation
+	var kind, persistence string
+	return l.each(`SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.reltype
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`,
+		[]any{&r.OID, &r.Schema, &r.Name, &kind, &persistence, &r.RowType}, func() error {
+			relation := r
+			relation.Kind = relationKind(kind)
+			relation.Index = kind == "i" || kind == "I"
+			relation.Temporary = persistence == "t"
+			l.s.relationsByOID[r.OID] = &relation
+			if !relation.Temporary {
+				l.s.relations[name{r.Schema, r.Name}] = &relation
+			}
+			return nil
+		})
+}
+
+func relationKind(relkind string) Kind {
+	switch relkind {
+	case "r", "p":
+		return Table
+	case "v":
+		return View
+	case "m":
+		return MaterializedView
+	case "f":
+		return ForeignTable
+	case "S":
+		return Sequence
+	default:
+		return Unknown
+	}
+}
+
+func (l *loader) columns() error {
+	var relation OID
+	var c Column
+	return l.each(`SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid, a.atttypmod,
+			pg_catalog.format_type(a.atttypid, a.atttypmod), a.attcollation, a.attnotnull, a.attgenerated <> ''
+		FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+		WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('i', 'I')
+		ORDER BY a.attrelid, a.attnum`,
+		[]any{&relation, &c.Number, &c.Name, &c.Type, &c.TypeMod, &c.TypeName, &c.Collation, &c.NotNull, &c.Generated}, func() error {
+			if r := l.s.relationsByOID[relation]; r != nil {
+				column := c
+				r.Columns = append(r.Columns, &column)
+			}
+			return nil
+		})
+}
+
+func (l *loader) views() error {
+	var oid OID
+	var definition *string
+	return l.each(`SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid)
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')`,
+		[]any{&oid, &definition}, func() error {
+			if r := l.s.relationsByOID[oid]; r != nil && definition != nil {
+				r.Definition = *definition
+			}
+			return nil
+		})
+}
+
+func (l *loader) inheritance() error {
+	var child, parent OID
+	return l.each(`SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY inhrelid, inhseqno`,
+		[]any{&child, &parent}, func() error {
+			c, p := l.s.relationsByOID[child], l.s.relationsByOID[parent]
+			if c != nil && p != nil {
+				c.Parents = append(c.Parents, parent)
+				p.Children = append(p.Children, child)
+			}
+			return nil
+		})
+}
+
+func (l *loader) primaryKeys() error {
+	var oid OID
+	var key []int16
+	return l.each(`SELECT indrelid, indkey::int2[] FROM pg_catalog.pg_index WHERE indisprimary`,
+		[]any{&oid, &key}, func() error {
+			if r := l.s.relationsByOID[oid]; r != nil {
+				r.PrimaryKey = append([]int16(nil), key...)
+			}
+			return nil
+		})
+}
+
+func (l *loader) types() error {
+	var t Type
+	var kind, category string
+	return l.each(`SELECT t.oid, n.nspname::text, t.typname::text, t.typtype::text, t.typcategory::text, t.typbasetype,
+			CASE WHEN t.typlen = -1 THEN t.typelem ELSE 0::oid END, t.typrelid,
+			EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid) OR t.typtype = 'd' AND t.typnotnull
+		FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace`,
+		[]any{&t.OID, &t.Schema, &t.Name, &kind, &category, &t.Base, &t.Elem, &t.Relation, &t.Checked}, func() error {
+			typ := t
+			typ.Kind, typ.Category = kind[0], category[0]
+			l.s.types[name{t.Schema, t.Name}] = &typ
+			l.s.typesByOID[t.OID] = &typ
+			if typ.Elem != 0 && typ.Category == 'A' {
+				l.s.arrays[typ.Elem] = t.OID
+			}
+			return nil
+		})
+}
+
+func (l *loader) functions() error {
+	var f Function
+	var args, all []OID
+	var names, modes []string
+	var kind, volatility string
+	return l.each(`SELECT p.oid, n.nspname::text, p.proname::text, p.prokind::text, p.proargtypes::oid[], p.pronargdefaults::int,
+			p.provariadic <> 0, p.prorettype, p.proretset, p.proallargtypes, p.proargnames::text[], p.proargmodes::text[],
+			p.provolatile::text, p.proleakproof, p.prosecdef, l.lanname::text
+		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+			JOIN pg_catalog.pg_language l ON l.oid = p.prolang`,
+		[]any{&f.OID, &f.Schema, &f.Name, &kind, &args, &f.Defaults, &f.Variadic, &f.Result, &f.ReturnsSet,
+			&all, &names, &modes, &volatility, &f.Leakproof, &f.SecurityDefiner, &f.Language}, func() error {
+			function := f
+			function.Args = append([]OID(nil), args...)
+			function.Kind = map[string]string{"f": "function", "a": "aggregate", "w": "window", "p": "procedure"}[kind]
+			function.Volatility = map[string]string{"i": "immutable", "s": "stable", "v": "volatile"}[volatility]
+			function.OutColumns, function.OutTypes = outColumns(names, modes, all)
+			key := name{f.Schema, f.Name}
+			l.s.functions[key] = append(l.s.functions[key], &function)
+			l.s.functionsByOID[f.OID] = &function
+			return nil
+		})
+}
+
+// outColumns gives names and types of what a function with OUT, INOUT or TABLE
+// parameters returns; PostgreSQL calls those without a name column1, column2….
+func outColumns(names, modes []string, all []OID) ([]string, []OID) {
+	var columns []string
+	var types []OID
+	for i, mode := range modes {
+		if mode != "o" && mode != "b" && mode != "t" {
+			continue
+		}
+		column := ""
+		if i < len(names) {
+			column = names[i]
+		}
+		if column == "" {
+			column = fmt.Sprintf("column%d", len(columns)+1)
+		}
+		columns = append(columns, column)
+		types = append(types, all[i])
+	}
+	return columns, types
+}
+
+func (l *loader) operators() error {
+	var o Operator
+	return l.each(`SELECT o.oid, n.nspname::text, o.oprname::text, o.oprleft, o.oprright, o.oprresult, o.oprcode::oid
+		FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace`,
+		[]any{&o.OID, &o.Schema, &o.Name, &o.Left, &o.Right, &o.Result, &o.Function}, func() error {
+			operator := o
+			l.s.operators[o.Name] = append(l.s.operators[o.Name], &operator)
+			return nil
+		})
+}
+
+func (l *loader) casts() error {
+	var c Cast
+	var how string
+	return l.each(`SELECT castsource, casttarget, castfunc, castcontext::text FROM pg_catalog.pg_cast`,
+		[]any{&c.Source, &c.Target, &c.Function, &how}, func() error {
+			cast := c
+			cast.Implicit, cast.Assignment = how == "i", how != "e"
+			l.s.casts[c.Source] = append(l.s.casts[c.Source], cast)
+			if c.Function.User() {
+				l.s.userCasts = append(l.s.userCasts, cast)
+			}
+			return nil
+		})
+}
+
+func (l *loader) collations() error {
+	var oid OID
+	var schema, collation string
+	return l.each(`SELECT c.oid, n.nspname::text, c.collname::text
+		FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace`,
+		[]any{&oid, &schema, &collation}, func() error {
+			l.s.collations[oid] = QuoteIdent(schema) + "." + QuoteIdent(collation)
+			return nil
+		})
+}

@@ -1,0 +1,167 @@
+package query
+
+import (
+	pg_query "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/sallyport/sallyport/internal/catalog"
+)
+
+// Analysis says what one statement does, every name resolved as the server will
+// resolve it. It is made once for a text and never changed.
+type Analysis struct {
+	Statement *Statement // what was analysed
+	Shape     Shape      // what policies see
+	Scans     []*Scan    // every place a relation of the catalog is read in a FROM clause, for rewriting
+	Reads     []*Read    // reads of columns that are not through a Scan: of DML targets, COPY, whole rows…
+
+	// Refusal is set when the statement is of a kind sallyport never forwards,
+	// whatever the policy says (0A000), or cannot exist (42601).
+	Refusal *Error
+
+	// What the proxy has to know beyond the decision.
+	Transaction string        // begin, commit, rollback, savepoint, release, rollback_to; "" for other kinds
+	Setting     *Setting      // SET, RESET, and set_config where it is the whole statement
+	Deallocate  *Deallocate   // SQL DEALLOCATE
+	Discard     string        // all, plans, sequences, temporary
+	Call        *Call         // sallyport.request and its like: answered by the proxy, never forwarded
+	Copy        CopyKind      // which way COPY moves data through the connection
+	Schema      bool          // the catalog may differ afterwards: DDL, and what may run it
+	Relations   []catalog.OID // every relation touched, bases of views included
+}
+
+// Shape is what policies are told of a statement: no literal, no value. Fields
+// and their words are those of statement in rego/schemas/input.json.
+type Shape struct {
+	Kind          string
+	Class         string
+	Index, Count  int
+	Fingerprint   string // pg_query's, literals removed
+	Complete      bool
+	Unresolved    []string
+	Tables        []Table
+	Columns       []Column
+	Functions     []Function
+	Where         bool
+	Limit         *int64
+	Joins         int
+	Subqueries    int
+	CTEs          int
+	SetOperations []string
+	Locks         []string
+	Explain       *Explain
+	Parameters    []Parameter
+	Literals      int
+}
+
+// Table is a relation a statement touches.
+type Table struct {
+	ID, Schema, Name string
+	Kind             catalog.Kind
+	Access           []string // read insert update delete truncate ddl lock, sorted, each once
+	Via              string   // id of the view it is reached through; "" when named by the statement
+}
+
+// Column is a column a statement touches.
+type Column struct {
+	ID, Table, Name string
+	Uses            []string // projected derived filtered joined grouped ordered aggregated written returned, sorted, each once
+	Via             string   // id of the view it is reached through
+}
+
+// Function is a function a statement calls, by name or through an operator or cast.
+type Function struct {
+	ID, Schema, Name, Kind, Volatility, Language string
+	Leakproof, SecurityDefiner                   bool
+	Via                                          string // id of the view whose definition calls it
+}
+
+// Explain tells that the statement is only explained, or run and explained.
+type Explain struct{ Analyze bool }
+
+// Parameter is a $n of the statement.
+type Parameter struct {
+	Index int
+	Type  string // when the statement or the client says it
+}
+
+// Scan is one relation read in a FROM clause. Rewriting replaces Node by a
+// subquery that masks.
+type Scan struct {
+	Node     *pg_query.RangeVar // inside Analysis.Statement's tree
+	Relation *catalog.Relation
+	Columns  []*catalog.Column // those the statement can see of it, in column order: what is not here is not referenced
+	All      bool              // every column takes part: *, NATURAL, whole row, column alias list
+	WholeRow bool              // referenced as a row value, which a subquery would make a record
+	System   []string          // system columns referenced: ctid, xmin, tableoid…
+	Locked   bool              // under FOR UPDATE and its like
+	Sampled  bool              // TABLESAMPLE
+	// GroupedByKey: a column neither grouped nor aggregated is legal only because
+	// the primary key is grouped by, which a subquery would lose.
+	GroupedByKey bool
+	// Lineage: of views, materialized views and tables with parents, per output
+	// column what columns it is made of; nil for other relations.
+	Lineage map[string]Lineage
+
+	columns map[*catalog.Column]bool
+}
+
+// Lineage is where a view's column comes from.
+type Lineage struct {
+	// Bases are ids of columns: of a view everything beneath, nested views'
+	// columns and parents' columns included; of a table with parents its own and
+	// theirs.
+	Bases []string
+	Plain bool // it is one table's column as it is
+}
+
+// Read is a read of a column outside of a Scan.
+type Read struct {
+	Column string // id
+	How    string // in words, for a refusal: "the WHERE clause of UPDATE"
+}
+
+// Setting is a SET, RESET or set_config.
+type Setting struct {
+	Name   string // lower case; "all" for RESET ALL
+	Values []string
+	Local  bool
+	Reset  bool // RESET, SET … TO DEFAULT
+	Opaque bool // the value is not known from the text: a parameter, an expression
+}
+
+// Deallocate is a SQL DEALLOCATE.
+type Deallocate struct {
+	Name string
+	All  bool
+}
+
+// CopyKind says which way COPY moves data through the connection.
+type CopyKind int
+
+// The zero value moves none.
+const (
+	CopyNone CopyKind = iota
+	CopyIn
+	CopyOut
+)
+
+// Call is a call of one of the proxy's own functions, alone in its statement:
+// SELECT [* FROM] sallyport.name(args).
+type Call struct {
+	Name string
+	Args []Arg
+}
+
+// Arg is a literal or a parameter.
+type Arg struct {
+	Value string
+	Null  bool
+	Param int // $n, 0 for a literal
+}
+
+// Env is what names mean depends on, besides the catalog.
+type Env struct {
+	SearchPath []string // as set, "$user" not yet replaced; pg_catalog is implied
+	User       string   // the role that the server sees
+	ParamTypes []catalog.OID
+}

@@ -1,0 +1,267 @@
+package query
+
+import (
+	"sort"
+	"sync"
+
+	pg_query "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/sallyport/sallyport/internal/catalog"
+)
+
+// Analyzer analyses statements against one snapshot. It is safe for concurrent use.
+type Analyzer struct {
+	snapshot *catalog.Snapshot
+	views    sync.Map // catalog.OID to *viewSummary
+}
+
+// NewAnalyzer returns an analyzer. It is cheap; what it learns of views it keeps.
+func NewAnalyzer(s *catalog.Snapshot) *Analyzer { return &Analyzer{snapshot: s} }
+
+// Analyze says what a statement does. What it does not understand is listed as
+// unresolved, or refused.
+func (a *Analyzer) Analyze(st *Statement, env Env) *Analysis {
+	s := a.newState(st, env)
+	s.statement(st.Node)
+	s.finish()
+	return s.out
+}
+
+// state is the work on one statement, or on one view's definition.
+type state struct {
+	analyzer *Analyzer
+	snapshot *catalog.Snapshot
+	env      Env
+	path     []string
+	out      *Analysis
+
+	via   string // id of the view whose definition this is
+	depth int    // of views in views
+
+	cells  []*cell
+	queue  []*cell
+	leaves map[leafKey]*cell
+
+	tables     []*Table
+	tableIndex map[tableKey]*Table
+	functions  map[calledFunction]bool
+	missing    map[string]bool
+	relations  map[catalog.OID]bool
+	types      map[catalog.OID]bool
+	parameters map[int]string
+
+	aggregates int    // nesting of aggregates around what is being looked at
+	how        string // in words, where columns of a DML target are being read
+	changes    bool   // data-modifying somewhere
+	unfiltered bool   // an UPDATE or DELETE without WHERE
+	into       bool   // SELECT … INTO
+}
+
+type tableKey struct{ id, via string }
+
+func (a *Analyzer) newState(st *Statement, env Env) *state {
+	return &state{
+		analyzer: a, snapshot: a.snapshot, env: env, path: effectivePath(a.snapshot, env),
+		out:    &Analysis{Statement: st},
+		leaves: map[leafKey]*cell{}, tableIndex: map[tableKey]*Table{}, functions: map[calledFunction]bool{},
+		missing: map[string]bool{}, relations: map[catalog.OID]bool{},
+		parameters: map[int]string{},
+	}
+}
+
+func (s *state) unresolved(what string) { s.missing[what] = true }
+
+// refuse keeps the first reason.
+func (s *state) refuse(e *Error) {
+	if s.out.Refusal == nil {
+		s.out.Refusal = e
+	}
+}
+
+// touch lists a relation with an access, and what is beneath it if it is a view.
+func (s *state) touch(r *catalog.Relation, access ...string) {
+	s.addTable(Table{ID: r.ID(), Schema: r.Schema, Name: r.Name, Kind: r.Kind, Access: access, Via: s.via})
+	s.relation(r.OID)
+	summary := s.viewOf(r)
+	if summary == nil {
+		return
+	}
+	for _, t := range summary.tables {
+		t.Access = append(append([]string(nil), t.Access...), writes(access)...)
+		s.addTable(t)
+	}
+	for _, oid := range summary.relations {
+		s.relation(oid)
+	}
+	for _, f := range summary.functions {
+		s.addFunctionVia(f.function, f.via)
+	}
+	for _, what := range summary.unresolved {
+		s.unresolved(what)
+	}
+	for i := range summary.columns {
+		if c := &summary.columns[i]; c.uses != 0 {
+			s.mark(s.leafCell(c.leaf), c.uses)
+		}
+	}
+}
+
+// writes are the accesses to a view that reach the tables beneath.
+func writes(access []string) []string {
+	var through []string
+	for _, a := range access {
+		switch a {
+		case "insert", "update", "delete", "lock":
+			through = append(through, a)
+		}
+	}
+	return through
+}
+
+func (s *state) relation(oid catalog.OID) {
+	if !s.relations[oid] {
+		s.relations[oid] = true
+		s.out.Relations = append(s.out.Relations, oid)
+	}
+}
+
+func (s *state) addTable(t Table) {
+	key := tableKey{t.ID, t.Via}
+	known := s.tableIndex[key]
+	if known == nil {
+		known = &t
+		s.tableIndex[key] = known
+		s.tables = append(s.tables, known)
+		known.Access = unique(append([]string(nil), t.Access...))
+		return
+	}
+	known.Access = unique(append(known.Access, t.Access...))
+}
+
+func unique(list []string) []string {
+	sort.Strings(list)
+	kept := list[:0]
+	for i, x := range list {
+		if i == 0 || x != list[i-1] {
+			kept = append(kept, x)
+		}
+	}
+	return kept
+}
+
+func (s *state) tableList() []Table {
+	list := make([]Table, 0, len(s.tables))
+	for _, t := range s.tables {
+		list = append(list, *t)
+	}
+	return list
+}
+
+func (s *state) unresolvedList() []string {
+	list := make([]string, 0, len(s.missing))
+	for what := range s.missing {
+		list = append(list, what)
+	}
+	sort.Strings(list)
+	return list
+}
+
+// read notes a read of a DML target's column, and of what the column is made of.
+func (s *state) read(r *catalog.Relation, c *catalog.Column) {
+	s.addRead(columnID(r, c.Name), s.how)
+	for _, parent := range s.snapshot.Ancestors(r) {
+		if parent.Column(c.Name) != nil {
+			s.addRead(columnID(parent, c.Name), s.how)
+		}
+	}
+	if summary := s.viewOf(r); summary != nil {
+		for _, base := range summary.lineage(columnIndex(r, c)).Bases {
+			s.addRead(base, s.how+", through the view "+r.ID())
+		}
+	}
+}
+
+func (s *state) addRead(id, how string) {
+	for _, r := range s.out.Reads {
+		if r.Column == id && r.How == how {
+			return
+		}
+	}
+	s.out.Reads = append(s.out.Reads, &Read{Column: id, How: how})
+}
+
+func columnIndex(r *catalog.Relation, c *catalog.Column) int {
+	for i, known := range r.Columns {
+		if known == c {
+			return i
+		}
+	}
+	return -1
+}
+
+// finish writes down what was found.
+func (s *state) finish() {
+	s.impliedCasts()
+	s.propagate()
+	// What nothing uses was still read: as far as is known, something was made of it.
+	for _, c := range s.cells {
+		if c.leaf != nil && c.uses == 0 {
+			s.mark(c, derived)
+		}
+	}
+	s.propagate()
+	s.out.Shape.Tables = s.tableList()
+	s.out.Shape.Columns = s.columnList()
+	s.out.Shape.Functions = s.functionShapes()
+	s.out.Shape.Unresolved = s.unresolvedList()
+	s.out.Shape.Complete = len(s.missing) == 0
+	for _, scan := range s.out.Scans {
+		scan.settle()
+	}
+	s.describe()
+}
+
+// settle turns the set of columns referred to into a list in column order.
+func (scan *Scan) settle() {
+	for _, c := range scan.Relation.Columns {
+		if scan.All || scan.columns[c] {
+			scan.Columns = append(scan.Columns, c)
+		}
+	}
+	sort.Strings(scan.System)
+}
+
+// columnList lists the columns that take part.
+func (s *state) columnList() []Column {
+	list := []Column{}
+	for _, c := range s.cells {
+		if c.leaf == nil {
+			continue
+		}
+		list = append(list, Column{ID: c.leaf.id, Table: c.leaf.table, Name: c.leaf.name, Uses: c.uses.names(), Via: c.leaf.via})
+	}
+	sort.SliceStable(list, func(i, j int) bool {
+		if list[i].ID != list[j].ID {
+			return list[i].ID < list[j].ID
+		}
+		return list[i].Via < list[j].Via
+	})
+	return list
+}
+
+// describe fills in what the parse tree says by itself.
+func (s *state) describe() {
+	shape, st := &s.out.Shape, s.out.Statement
+	shape.Index, shape.Count = st.Index, st.Count
+	if fingerprint, err := pg_query.Fingerprint(st.Text); err == nil {
+		shape.Fingerprint = fingerprint
+	}
+	numbers := make([]int, 0, len(s.parameters))
+	for n := range s.parameters {
+		numbers = append(numbers, n)
+	}
+	sort.Ints(numbers)
+	for _, n := range numbers {
+		shape.Parameters = append(shape.Parameters, Parameter{Index: n, Type: s.parameters[n]})
+	}
+}

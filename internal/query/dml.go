@@ -1,0 +1,276 @@
+package query
+
+import (
+	pg_query "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/sallyport/sallyport/internal/catalog"
+)
+
+// target makes the entry of the relation a DML statement changes.
+func (s *state) target(rv *pg_query.RangeVar, access string) *rangeEntry {
+	s.changes = true
+	r := s.findRelation(rv.GetCatalogname(), rv.GetSchemaname(), rv.GetRelname())
+	if r == nil || r.Kind == catalog.Unknown {
+		s.unresolved("relation " + quoted(rv.GetCatalogname(), rv.GetSchemaname(), rv.GetRelname()))
+		return &rangeEntry{alias: rv.GetRelname()}
+	}
+	s.touch(r, access)
+	e := &rangeEntry{base: r, target: true, columns: relationColumns(r)}
+	if rv.Alias == nil {
+		e.schema = r.Schema
+	}
+	return s.aliased(e, rv.Relname, rv.Alias)
+}
+
+// write marks a column of the target as written, without reading it.
+func (s *state) write(e *rangeEntry, name string) {
+	i := e.find(name)
+	if i < 0 || e.base == nil {
+		s.unresolved("column " + quoted(name) + " of " + quoted(e.alias))
+		return
+	}
+	if e.columns[i].cell == nil {
+		e.columns[i].cell = s.relationCell(e.base, e.columns[i].col)
+	}
+	s.mark(e.columns[i].cell, written)
+}
+
+// reading says, for the time of do, where columns of the target are read.
+func (s *state) reading(how string, do func()) {
+	before := s.how
+	s.how = how
+	do()
+	s.how = before
+}
+
+func (s *state) insert(st *pg_query.InsertStmt, outer *scope, ctes *cteScope) []output {
+	ctes = s.with(st.WithClause, outer, ctes)
+	target := s.target(st.Relation, "insert")
+	var source []output
+	if st.SelectStmt != nil {
+		source = s.query(st.SelectStmt, outer, ctes)
+		for _, o := range source {
+			s.use(o.value, projected)
+		}
+	}
+	columns := s.inserted(st, target, len(source))
+	for _, name := range columns {
+		s.write(target, name)
+	}
+	sc := &scope{parent: outer, ctes: ctes}
+	sc.add(whole(target))
+	if st.OnConflictClause != nil {
+		s.onConflict(st.OnConflictClause, target, sc, columns, source)
+	}
+	return s.returning(st.ReturningList, sc, "RETURNING of INSERT")
+}
+
+// inserted lists the columns an INSERT gives values: those named, else the first
+// ones, and all by DEFAULT VALUES.
+func (s *state) inserted(st *pg_query.InsertStmt, target *rangeEntry, given int) []string {
+	var columns []string
+	for _, node := range st.Cols {
+		c := node.GetResTarget()
+		if c == nil {
+			s.unknownNode(node)
+			continue
+		}
+		s.subscripts(c.Indirection, nil)
+		columns = append(columns, c.Name)
+	}
+	if len(st.Cols) > 0 {
+		return columns
+	}
+	if st.SelectStmt == nil {
+		given = len(target.columns)
+	}
+	for i := 0; i < min(given, len(target.columns)); i++ {
+		columns = append(columns, target.columns[i].name)
+	}
+	return columns
+}
+
+// subscripts analyses what stands in a[…] of an assignment.
+func (s *state) subscripts(steps []*pg_query.Node, sc *scope) {
+	for _, node := range steps {
+		if node.GetAIndices() != nil {
+			s.use(s.indirect(value{}, []*pg_query.Node{node}, sc), derived)
+		} else if node.GetString_() == nil {
+			s.unknownNode(node)
+		}
+	}
+}
+
+func (s *state) onConflict(clause *pg_query.OnConflictClause, target *rangeEntry, sc *scope, columns []string, source []output) {
+	if infer := clause.Infer; infer != nil {
+		s.reading("the conflict target of INSERT", func() {
+			for _, node := range infer.IndexElems {
+				s.indexElement(node.GetIndexElem(), sc, filtered)
+			}
+			if infer.WhereClause != nil {
+				s.use(s.expression(infer.WhereClause, sc), filtered)
+			}
+		})
+	}
+	if clause.Action != pg_query.OnConflictAction_ONCONFLICT_UPDATE {
+		return
+	}
+	if target.base != nil {
+		s.touch(target.base, "update")
+	}
+	both := &scope{parent: sc.parent, ctes: sc.ctes}
+	both.add(whole(target))
+	both.entries = append(both.entries, s.excluded(target, columns, source))
+	s.reading("the right side of SET in ON CONFLICT", func() { s.set(clause.TargetList, target, both) })
+	if clause.WhereClause != nil {
+		s.reading("the WHERE clause of ON CONFLICT", func() {
+			s.use(s.expression(clause.WhereClause, both), filtered)
+		})
+	}
+}
+
+// excluded is the row that was to be inserted: made of what the source gives.
+func (s *state) excluded(target *rangeEntry, columns []string, source []output) *rangeEntry {
+	e := &rangeEntry{alias: "excluded", base: target.base, target: true, quiet: true}
+	for _, c := range target.columns {
+		var v value
+		for i, name := range columns {
+			if name == c.name && i < len(source) {
+				v = source[i].value
+			}
+		}
+		e.columns = append(e.columns, entryColumn{name: c.name, typ: c.typ, cell: s.newCell(v)})
+	}
+	return e
+}
+
+func (s *state) indexElement(elem *pg_query.IndexElem, sc *scope, u uses) {
+	switch {
+	case elem == nil:
+		s.unresolved("index element")
+	case elem.Expr != nil:
+		s.use(s.expression(elem.Expr, sc), u)
+	default:
+		s.use(s.bareName(elem.Name, sc), u)
+	}
+}
+
+// set analyses SET column = expression.
+func (s *state) set(list []*pg_query.Node, target *rangeEntry, sc *scope) {
+	for _, node := range list {
+		t := node.GetResTarget()
+		if t == nil {
+			s.unknownNode(node)
+			continue
+		}
+		s.write(target, t.Name)
+		s.subscripts(t.Indirection, sc)
+		if m := t.Val.GetMultiAssignRef(); m != nil && m.Colno > 1 {
+			continue // the same source as the first column's
+		}
+		if t.Val != nil {
+			s.use(s.expression(t.Val, sc), derived)
+		}
+	}
+}
+
+func (s *state) update(st *pg_query.UpdateStmt, outer *scope, ctes *cteScope) []output {
+	ctes = s.with(st.WithClause, outer, ctes)
+	target := s.target(st.Relation, "update")
+	sc := s.beside(target, st.FromClause, outer, ctes)
+	s.reading("the right side of SET", func() { s.set(st.TargetList, target, sc) })
+	s.where(st.WhereClause, sc, "the WHERE clause of UPDATE")
+	return s.returning(st.ReturningList, sc, "RETURNING of UPDATE")
+}
+
+func (s *state) delete(st *pg_query.DeleteStmt, outer *scope, ctes *cteScope) []output {
+	ctes = s.with(st.WithClause, outer, ctes)
+	target := s.target(st.Relation, "delete")
+	sc := s.beside(target, st.UsingClause, outer, ctes)
+	s.where(st.WhereClause, sc, "the WHERE clause of DELETE")
+	return s.returning(st.ReturningList, sc, "RETURNING of DELETE")
+}
+
+// beside makes the scope of a target and of what FROM or USING adds, which does
+// not see the target.
+func (s *state) beside(target *rangeEntry, from []*pg_query.Node, outer *scope, ctes *cteScope) *scope {
+	items := &scope{parent: outer, ctes: ctes}
+	s.from(from, items)
+	if len(from) > 0 {
+		s.out.Shape.Joins++
+	}
+	sc := &scope{parent: outer, ctes: ctes}
+	sc.add(whole(target))
+	sc.add(fromItem{entries: items.entries, columns: items.columns})
+	return sc
+}
+
+func (s *state) where(clause *pg_query.Node, sc *scope, how string) {
+	if clause == nil {
+		s.unfiltered = true
+		return
+	}
+	s.reading(how, func() { s.use(s.expression(clause, sc), filtered) })
+}
+
+func (s *state) returning(list []*pg_query.Node, sc *scope, how string) []output {
+	var outputs []output
+	s.reading(how, func() { outputs = s.targets(list, sc) })
+	for _, o := range outputs {
+		s.use(o.value, returned)
+	}
+	return outputs
+}
+
+func (s *state) merge(st *pg_query.MergeStmt, outer *scope, ctes *cteScope) []output {
+	ctes = s.with(st.WithClause, outer, ctes)
+	var access []string
+	for _, node := range st.MergeWhenClauses {
+		switch node.GetMergeWhenClause().GetCommandType() {
+		case pg_query.CmdType_CMD_INSERT:
+			access = append(access, "insert")
+		case pg_query.CmdType_CMD_UPDATE:
+			access = append(access, "update")
+		case pg_query.CmdType_CMD_DELETE:
+			access = append(access, "delete")
+		case pg_query.CmdType_CMD_NOTHING:
+		default:
+			s.unresolved("action of MERGE")
+		}
+	}
+	target := s.target(st.Relation, "read")
+	if target.base != nil {
+		s.touch(target.base, access...)
+	}
+	sc := s.beside(target, []*pg_query.Node{st.SourceRelation}, outer, ctes)
+	s.reading("the ON condition of MERGE", func() { s.use(s.expression(st.JoinCondition, sc), joined) })
+	for _, node := range st.MergeWhenClauses {
+		s.mergeAction(node.GetMergeWhenClause(), target, sc)
+	}
+	return nil
+}
+
+func (s *state) mergeAction(when *pg_query.MergeWhenClause, target *rangeEntry, sc *scope) {
+	if when == nil {
+		return // listed as unresolved before
+	}
+	if when.Condition != nil {
+		s.reading("a WHEN condition of MERGE", func() { s.use(s.expression(when.Condition, sc), filtered) })
+	}
+	switch when.CommandType {
+	case pg_query.CmdType_CMD_UPDATE:
+		s.reading("the right side of SET in MERGE", func() { s.set(when.TargetList, target, sc) })
+	case pg_query.CmdType_CMD_INSERT:
+		for _, node := range when.TargetList {
+			s.write(target, node.GetResTarget().GetName())
+		}
+		s.reading("the values of INSERT in MERGE", func() {
+			for i, node := range when.Values {
+				if len(when.TargetList) == 0 && i < len(target.columns) {
+					s.write(target, target.columns[i].name)
+				}
+				s.use(s.expression(node, sc), derived)
+			}
+		})
+	}
+}

@@ -1,0 +1,278 @@
+package query
+
+import (
+	"strings"
+
+	pg_query "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/sallyport/sallyport/internal/catalog"
+)
+
+// effectivePath is the list of schemas in which names without a schema are looked
+// up. Temporary objects do not exist for sallyport, so pg_temp is left out.
+func effectivePath(snapshot *catalog.Snapshot, env Env) []string {
+	var path []string
+	implied := true
+	for _, schema := range env.SearchPath {
+		if schema == "$user" {
+			schema = env.User
+		}
+		if schema == "pg_temp" || schema == "" || !snapshot.HasSchema(schema) {
+			continue
+		}
+		if schema == "pg_catalog" {
+			implied = false
+		}
+		path = append(path, schema)
+	}
+	if implied {
+		path = append([]string{"pg_catalog"}, path...)
+	}
+	return path
+}
+
+// names returns the strings of a list of String nodes; ok is false when there is
+// something else among them.
+func names(nodes []*pg_query.Node) (list []string, ok bool) {
+	for _, n := range nodes {
+		s, isString := n.Node.(*pg_query.Node_String_)
+		if !isString {
+			return nil, false
+		}
+		list = append(list, s.String_.Sval)
+	}
+	return list, true
+}
+
+// quoted writes a possibly qualified name for a message.
+func quoted(parts ...string) string {
+	var b strings.Builder
+	for _, part := range parts {
+		if part == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(catalog.QuoteIdent(part))
+	}
+	return `"` + b.String() + `"`
+}
+
+// findRelation returns the relation a name means, or nil.
+func (s *state) findRelation(database, schema, name string) *catalog.Relation {
+	if database != "" && database != s.snapshot.Database {
+		return nil
+	}
+	if schema != "" {
+		return s.snapshot.Relation(schema, name)
+	}
+	for _, schema := range s.path {
+		if r := s.snapshot.Relation(schema, name); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// splitName splits [database.][schema.]name.
+func splitName(parts []string) (database, schema, name string, ok bool) {
+	switch len(parts) {
+	case 1:
+		return "", "", parts[0], true
+	case 2:
+		return "", parts[0], parts[1], true
+	case 3:
+		return parts[0], parts[1], parts[2], true
+	default:
+		return "", "", "", false
+	}
+}
+
+// findType returns the type a TypeName means, and lists it as unresolved when
+// there is none, or none whose meaning is known.
+func (s *state) findType(t *pg_query.TypeName) catalog.OID {
+	if t == nil {
+		return 0
+	}
+	for _, mod := range t.Typmods {
+		s.expression(mod, nil)
+	}
+	parts, ok := names(t.Names)
+	database, schema, name, split := splitName(parts)
+	if !ok || !split || t.PctType || database != "" && database != s.snapshot.Database {
+		s.unresolved("type " + quoted(parts...))
+		return 0
+	}
+	typ := s.lookupType(schema, name)
+	if typ == nil {
+		s.unresolved("type " + quoted(parts...))
+		return 0
+	}
+	s.seenType(typ.OID)
+	if len(t.ArrayBounds) > 0 {
+		array := s.snapshot.ArrayOf(typ.OID)
+		if array == 0 {
+			s.unresolved("type " + quoted(parts...) + "[]")
+		}
+		return array
+	}
+	return typ.OID
+}
+
+func (s *state) lookupType(schema, name string) *catalog.Type {
+	if schema != "" {
+		return s.snapshot.Type(schema, name)
+	}
+	for _, schema := range s.path {
+		if t := s.snapshot.Type(schema, name); t != nil {
+			return t
+		}
+	}
+	return nil
+}
+
+// seenType remembers the types that take part: user-defined casts between them
+// may run without being written.
+func (s *state) seenType(oid catalog.OID) {
+	if oid == 0 || len(s.snapshot.UserCasts()) == 0 {
+		return
+	}
+	if s.types == nil {
+		s.types = map[catalog.OID]bool{}
+	}
+	s.types[oid] = true
+}
+
+// impliedCasts lists the functions of user-defined casts that PostgreSQL may
+// apply by itself between types of the statement.
+func (s *state) impliedCasts() {
+	for _, cast := range s.snapshot.UserCasts() {
+		if (cast.Implicit || cast.Assignment) && s.types[cast.Source] && s.types[cast.Target] {
+			s.addFunction(s.snapshot.FunctionByOID(cast.Function))
+		}
+	}
+}
+
+// castTo lists what a cast to the type may run.
+func (s *state) castTo(target catalog.OID) {
+	for _, cast := range s.snapshot.UserCasts() {
+		if cast.Target == target {
+			s.addFunction(s.snapshot.FunctionByOID(cast.Function))
+		}
+	}
+	typ := s.snapshot.TypeByOID(target)
+	for typ != nil && typ.Elem != 0 && typ.Category == 'A' {
+		typ = s.snapshot.TypeByOID(typ.Elem)
+	}
+	for range 32 {
+		if typ == nil || typ.Kind != 'd' {
+			return
+		}
+		if typ.Checked && !catalog.SystemSchema(typ.Schema) {
+			s.unresolved("constraints of domain " + quoted(typ.Schema, typ.Name))
+			return
+		}
+		typ = s.snapshot.TypeByOID(typ.Base)
+	}
+}
+
+// operator lists the functions of operators outside pg_catalog that the name may
+// mean for these operands, and returns the result's type when it is certain.
+func (s *state) operator(name []*pg_query.Node, left, right *value) catalog.OID {
+	parts, ok := names(name)
+	if !ok || len(parts) == 0 {
+		s.unresolved("operator")
+		return 0
+	}
+	_, schema, op, split := splitName(parts)
+	if !split {
+		s.unresolved("operator " + quoted(parts...))
+		return 0
+	}
+	return s.operatorNamed(schema, op, left, right)
+}
+
+func (s *state) operatorNamed(schema, op string, left, right *value) catalog.OID {
+	var named, feasible []*catalog.Operator
+	for _, o := range s.snapshot.Operators(op) {
+		if !s.visible(schema, o.Schema) || (o.Left == 0) != (left == nil) {
+			continue
+		}
+		named = append(named, o)
+		if s.fits(left, o.Left) && s.fits(right, o.Right) {
+			feasible = append(feasible, o)
+		}
+	}
+	if len(feasible) == 0 {
+		feasible = named // types are only known in part: it is the server's to refuse
+	}
+	if len(feasible) == 0 {
+		s.unresolved("operator " + op)
+		return 0
+	}
+	if exact := s.exactOperator(feasible, left, right); exact != nil {
+		feasible = []*catalog.Operator{exact}
+	}
+	result := feasible[0].Result
+	for _, o := range feasible {
+		if o.Schema != "pg_catalog" {
+			s.addFunction(s.snapshot.FunctionByOID(o.Function))
+		}
+		if o.Result != result {
+			result = 0
+		}
+	}
+	if t := s.snapshot.TypeByOID(result); t != nil && t.Kind == 'p' {
+		return 0
+	}
+	return result
+}
+
+// exactOperator is the operator PostgreSQL takes before all others: the one whose
+// operand types are exactly those given, an operand without a type taking the
+// other's.
+func (s *state) exactOperator(feasible []*catalog.Operator, left, right *value) *catalog.Operator {
+	var l, r catalog.OID
+	if left != nil {
+		l = left.typ
+	}
+	if right != nil {
+		r = right.typ
+	}
+	if left != nil && l == 0 && left.known {
+		l = r
+	}
+	if right != nil && r == 0 && right.known {
+		r = l
+	}
+	if left != nil && l == 0 || right != nil && r == 0 {
+		return nil
+	}
+	for _, schema := range s.path {
+		for _, o := range feasible {
+			if o.Schema == schema && o.Left == l && o.Right == r {
+				return o
+			}
+		}
+	}
+	return nil
+}
+
+// visible reports whether something in a schema is what a name given with schema,
+// or without, can mean.
+func (s *state) visible(given, schema string) bool {
+	if given != "" {
+		return given == schema
+	}
+	for _, p := range s.path {
+		if p == schema {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *state) fits(v *value, typ catalog.OID) bool {
+	return v == nil || v.typ == 0 || s.snapshot.Coercible(v.typ, typ)
+}

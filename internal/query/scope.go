@@ -1,0 +1,232 @@
+package query
+
+import (
+	"github.com/sallyport/sallyport/internal/catalog"
+)
+
+// A rangeEntry is one item of a FROM clause, or the target of a DML statement:
+// what PostgreSQL calls a range table entry.
+type rangeEntry struct {
+	alias   string // the name it is referred to by
+	columns []entryColumn
+	scan    *Scan             // of a relation read in FROM
+	base    *catalog.Relation // of a relation, also a DML target
+	schema  string            // by which schema.relation.column refers to it; "" when it has an alias
+	target  bool              // a DML target: reads are listed one by one
+	within  []*Scan           // of a subquery: the scans inside
+	quiet   bool              // excluded: what it shows is not read from the table
+	refs    map[int]bool      // columns referred to outside of aggregates
+}
+
+// An entryColumn is a column of a rangeEntry. Columns of relations get their cell
+// when they are first referred to.
+type entryColumn struct {
+	name string
+	typ  catalog.OID
+	cell *cell
+	col  *catalog.Column
+}
+
+// A visibleColumn is a column that a bare name, or *, means. After JOIN … USING it
+// may stand for two.
+type visibleColumn struct {
+	name  string
+	parts []columnPart
+	typ   catalog.OID
+	plain bool
+}
+
+type columnPart struct {
+	entry *rangeEntry
+	index int
+}
+
+// A scope is what names of columns mean at one level of a query.
+type scope struct {
+	parent  *scope
+	entries []*rangeEntry   // by their names
+	columns []visibleColumn // by their bare names
+	ctes    *cteScope
+}
+
+// add makes an item of FROM visible.
+func (sc *scope) add(item fromItem) {
+	sc.entries = append(sc.entries, item.entries...)
+	sc.columns = append(sc.columns, item.columns...)
+}
+
+// A fromItem is what a part of a FROM clause shows.
+type fromItem struct {
+	entries []*rangeEntry
+	columns []visibleColumn
+}
+
+// whole shows an entry by its name and all its columns.
+func whole(e *rangeEntry) fromItem {
+	item := fromItem{entries: []*rangeEntry{e}}
+	for i, c := range e.columns {
+		item.columns = append(item.columns, visibleColumn{
+			name: c.name, typ: c.typ, parts: []columnPart{{e, i}}, plain: true})
+	}
+	return item
+}
+
+func (e *rangeEntry) find(name string) int {
+	for i, c := range e.columns {
+		if c.name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// findEntry returns the item a qualified reference means, from the inside out.
+func (sc *scope) findEntry(schema, name string) *rangeEntry {
+	for ; sc != nil; sc = sc.parent {
+		for _, e := range sc.entries {
+			if schema == "" && e.alias == name && name != "" {
+				return e
+			}
+			if schema != "" && e.schema == schema && e.base != nil && e.base.Name == name {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// findColumn returns what a bare name means. A name that two items show is
+// ambiguous.
+func (sc *scope) findColumn(name string) (column *visibleColumn, ambiguous bool) {
+	for ; sc != nil; sc = sc.parent {
+		var found *visibleColumn
+		for i := range sc.columns {
+			if sc.columns[i].name != name {
+				continue
+			}
+			if found != nil {
+				return nil, true
+			}
+			found = &sc.columns[i]
+		}
+		if found != nil {
+			return found, false
+		}
+		if system := sc.systemColumn(name); system != nil {
+			return system, false
+		}
+	}
+	return nil, false
+}
+
+var systemColumns = map[string]catalog.OID{
+	"ctid": 27, "xmin": 28, "cmin": 29, "xmax": 28, "cmax": 29, "tableoid": 26,
+}
+
+// systemColumn finds the one relation of the level that has the system column.
+func (sc *scope) systemColumn(name string) *visibleColumn {
+	if _, ok := systemColumns[name]; !ok {
+		return nil
+	}
+	for _, e := range sc.entries {
+		if e.hasSystem() {
+			return &visibleColumn{name: name, typ: systemColumns[name], parts: []columnPart{{e, -1}}}
+		}
+	}
+	return nil
+}
+
+func (e *rangeEntry) hasSystem() bool {
+	return e.base != nil && e.base.Kind != catalog.View && !e.quiet
+}
+
+// refer gives the value of a column and notes that it is referred to.
+func (s *state) refer(v *visibleColumn) value {
+	out := value{typ: v.typ}
+	for _, part := range v.parts {
+		if part.index < 0 {
+			s.referSystem(part.entry, v.name)
+			continue
+		}
+		c := s.column(part.entry, part.index)
+		out.edges = append(out.edges, edge{to: c, plain: v.plain})
+	}
+	return out
+}
+
+func (s *state) referSystem(e *rangeEntry, name string) {
+	if e.scan != nil && !contains(e.scan.System, name) {
+		e.scan.System = append(e.scan.System, name)
+	}
+}
+
+// column returns the cell of an entry's column and notes that it is referred to.
+func (s *state) column(e *rangeEntry, i int) *cell {
+	c := &e.columns[i]
+	s.seenType(c.typ)
+	if c.cell == nil {
+		c.cell = s.relationCell(e.base, c.col)
+	}
+	if e.scan != nil && c.col != nil {
+		e.scan.columns[c.col] = true
+	}
+	if e.target && !e.quiet && c.col != nil {
+		s.read(e.base, c.col)
+	}
+	if s.aggregates == 0 {
+		if e.refs == nil {
+			e.refs = map[int]bool{}
+		}
+		e.refs[i] = true
+	}
+	return c.cell
+}
+
+// wholeRow gives an entry as a value: every column takes part.
+func (s *state) wholeRow(e *rangeEntry) value {
+	out := value{row: e}
+	if e.base != nil {
+		out.typ = e.base.RowType
+		s.seenType(out.typ)
+	}
+	if e.scan != nil {
+		e.scan.All, e.scan.WholeRow = true, true
+	}
+	for i := range e.columns {
+		out.edges = append(out.edges, edge{to: s.column(e, i)})
+	}
+	return out
+}
+
+// relationCell returns the cell of a catalog column as the statement names it,
+// which passes its uses on to what a view's column is made of and to the parents'
+// column of that name.
+func (s *state) relationCell(r *catalog.Relation, c *catalog.Column) *cell {
+	id := columnID(r, c.Name)
+	l := leaf{id: id, table: r.ID(), name: c.Name, via: s.via}
+	if known := s.leaves[leafKey{id, l.via}]; known != nil {
+		return known
+	}
+	summary := s.viewOf(r)
+	l.base = summary == nil
+	made := s.leafCell(l)
+	for _, parent := range s.snapshot.Ancestors(r) {
+		if parent.Column(c.Name) != nil {
+			made.from = append(made.from, edge{plain: true,
+				to: s.leafCell(leaf{id: columnID(parent, c.Name), table: parent.ID(), name: c.Name, via: r.ID()})})
+		}
+	}
+	if summary != nil {
+		made.from = append(made.from, summary.edges(s, columnIndex(r, c))...)
+	}
+	return made
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}

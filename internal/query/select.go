@@ -1,0 +1,254 @@
+package query
+
+import (
+	pg_query "github.com/pganalyze/pg_query_go/v5"
+)
+
+// An output is a column a query gives.
+type output struct {
+	name  string
+	value value
+	node  *pg_query.Node // the expression, when it was written
+}
+
+// query analyses a query in parentheses or in a WITH clause.
+func (s *state) query(node *pg_query.Node, outer *scope, ctes *cteScope) []output {
+	defer func(aggregates int) { s.aggregates = aggregates }(s.aggregates)
+	s.aggregates = 0
+	if node == nil {
+		s.unresolved("query")
+		return nil
+	}
+	switch n := node.Node.(type) {
+	case *pg_query.Node_SelectStmt:
+		return s.selectStatement(n.SelectStmt, outer, ctes)
+	case *pg_query.Node_InsertStmt:
+		return s.insert(n.InsertStmt, outer, ctes)
+	case *pg_query.Node_UpdateStmt:
+		return s.update(n.UpdateStmt, outer, ctes)
+	case *pg_query.Node_DeleteStmt:
+		return s.delete(n.DeleteStmt, outer, ctes)
+	case *pg_query.Node_MergeStmt:
+		return s.merge(n.MergeStmt, outer, ctes)
+	default:
+		s.unknownNode(node)
+		return nil
+	}
+}
+
+func (s *state) selectStatement(st *pg_query.SelectStmt, outer *scope, ctes *cteScope) []output {
+	ctes = s.with(st.WithClause, outer, ctes)
+	if st.IntoClause != nil {
+		s.selectInto(st.IntoClause)
+	}
+	sc := &scope{parent: outer, ctes: ctes}
+	switch {
+	case st.Op == pg_query.SetOperation_SETOP_NONE && len(st.ValuesLists) > 0:
+		outputs := s.values(st.ValuesLists, sc)
+		s.tail(st, sc, outputs)
+		return outputs
+	case st.Op == pg_query.SetOperation_SETOP_NONE:
+		return s.plainSelect(st, sc)
+	case st.Op == pg_query.SetOperation_SETOP_UNION, st.Op == pg_query.SetOperation_SETOP_INTERSECT,
+		st.Op == pg_query.SetOperation_SETOP_EXCEPT:
+		s.setOperation(st)
+		outputs := s.combined(st, s.selectStatement(st.Larg, outer, ctes), s.selectStatement(st.Rarg, outer, ctes))
+		s.tail(st, sc, outputs)
+		return outputs
+	default:
+		s.unresolved("set operation " + st.Op.String())
+		return nil
+	}
+}
+
+func (s *state) plainSelect(st *pg_query.SelectStmt, sc *scope) []output {
+	s.from(st.FromClause, sc)
+	if st.WhereClause != nil {
+		s.use(s.expression(st.WhereClause, sc), filtered)
+	}
+	for _, e := range sc.entries {
+		e.refs = nil
+	}
+	outputs := s.targets(st.TargetList, sc)
+	if st.HavingClause != nil {
+		s.use(s.expression(st.HavingClause, sc), filtered)
+	}
+	for _, node := range st.WindowClause {
+		s.window(node.GetWindowDef(), sc)
+	}
+	s.distinct(st.DistinctClause, sc, outputs)
+	s.tail(st, sc, outputs)
+	if len(st.GroupClause) > 0 {
+		s.groupBy(st.GroupClause, sc, outputs)
+	}
+	return outputs
+}
+
+// setOperation lists the operation.
+func (s *state) setOperation(st *pg_query.SelectStmt) {
+	name := map[pg_query.SetOperation]string{
+		pg_query.SetOperation_SETOP_UNION: "union", pg_query.SetOperation_SETOP_INTERSECT: "intersect",
+		pg_query.SetOperation_SETOP_EXCEPT: "except",
+	}[st.Op]
+	if st.All {
+		name += " all"
+	}
+	if !contains(s.out.Shape.SetOperations, name) {
+		s.out.Shape.SetOperations = append(s.out.Shape.SetOperations, name)
+	}
+}
+
+// combined makes the outputs of a set operation, named as the left side's. Without
+// ALL, or other than under UNION, rows are compared.
+func (s *state) combined(st *pg_query.SelectStmt, left, right []output) []output {
+	if len(left) != len(right) {
+		s.unresolved("columns of a set operation")
+		left = left[:min(len(left), len(right))]
+	}
+	outputs := make([]output, len(left))
+	for i := range left {
+		l, r := left[i].value, right[i].value
+		v := value{edges: append(append([]edge(nil), l.edges...), r.edges...), typ: l.typ}
+		if l.typ != r.typ {
+			v.typ = 0
+			if r.known && r.typ == 0 {
+				v.typ = l.typ
+			} else if l.known && l.typ == 0 {
+				v.typ = r.typ
+			}
+		}
+		if !st.All || st.Op != pg_query.SetOperation_SETOP_UNION {
+			s.use(v, grouped)
+		}
+		outputs[i] = output{name: left[i].name, value: v}
+	}
+	return outputs
+}
+
+// values analyses VALUES lists: column1, column2….
+func (s *state) values(lists []*pg_query.Node, sc *scope) []output {
+	var outputs []output
+	for i, node := range lists {
+		for j, item := range node.GetList().GetItems() {
+			v := s.expression(item, sc)
+			if i == 0 {
+				outputs = append(outputs, output{name: columnNumber(j), value: v})
+				continue
+			}
+			if j >= len(outputs) {
+				s.unresolved("VALUES lists of different lengths")
+				break
+			}
+			o := &outputs[j].value
+			o.edges = append(o.edges[:len(o.edges):len(o.edges)], v.edges...)
+			if o.typ == 0 && o.known {
+				o.typ, o.known = v.typ, v.known
+			} else if o.typ != v.typ && !(v.known && v.typ == 0) {
+				o.typ, o.known = 0, false
+			}
+		}
+	}
+	return outputs
+}
+
+// targets analyses a SELECT or RETURNING list.
+func (s *state) targets(list []*pg_query.Node, sc *scope) []output {
+	outputs := make([]output, 0, len(list))
+	for _, node := range list {
+		target := node.GetResTarget()
+		if target == nil || target.Val == nil {
+			s.unknownNode(node)
+			continue
+		}
+		if expanded, ok := s.expandStar(target.Val, sc); ok {
+			outputs = append(outputs, expanded...)
+			continue
+		}
+		name := target.Name
+		if name == "" {
+			name = outputName(target.Val)
+		}
+		outputs = append(outputs, output{name: name, value: s.expression(target.Val, sc), node: target.Val})
+	}
+	return outputs
+}
+
+// expandStar expands *, t.* and (expression).*.
+func (s *state) expandStar(node *pg_query.Node, sc *scope) ([]output, bool) {
+	switch n := node.Node.(type) {
+	case *pg_query.Node_ColumnRef:
+		fields := n.ColumnRef.Fields
+		if len(fields) == 0 || fields[len(fields)-1].GetAStar() == nil {
+			return nil, false
+		}
+		if len(fields) == 1 {
+			return s.star(sc), true
+		}
+		return s.entryStar(fields[:len(fields)-1], sc), true
+	case *pg_query.Node_AIndirection:
+		steps := n.AIndirection.Indirection
+		if len(steps) == 0 || steps[len(steps)-1].GetAStar() == nil {
+			return nil, false
+		}
+		v := s.indirect(s.expression(n.AIndirection.Arg, sc), steps[:len(steps)-1], sc)
+		return s.valueStar(v), true
+	default:
+		return nil, false
+	}
+}
+
+func (s *state) star(sc *scope) []output {
+	if len(sc.columns) == 0 && len(sc.entries) == 0 {
+		s.unresolved("* without FROM")
+	}
+	outputs := make([]output, 0, len(sc.columns))
+	for i := range sc.columns {
+		c := &sc.columns[i]
+		for _, part := range c.parts {
+			if part.entry.scan != nil {
+				part.entry.scan.All = true
+			}
+		}
+		outputs = append(outputs, output{name: c.name, value: s.refer(c)})
+	}
+	return outputs
+}
+
+func (s *state) entryStar(qualifier []*pg_query.Node, sc *scope) []output {
+	parts, ok := names(qualifier)
+	e := s.entryNamed(parts, sc)
+	if !ok || e == nil {
+		s.unresolved("relation " + quoted(parts...) + " of *")
+		return nil
+	}
+	if e.scan != nil {
+		e.scan.All = true
+	}
+	outputs := make([]output, 0, len(e.columns))
+	for i, c := range e.columns {
+		outputs = append(outputs, output{name: c.name,
+			value: value{edges: []edge{{to: s.column(e, i), plain: true}}, typ: c.typ}})
+	}
+	return outputs
+}
+
+func (s *state) valueStar(v value) []output {
+	fields := s.fieldsOf(v)
+	if fields == nil {
+		s.unresolved("columns of (…).*")
+	}
+	outputs := make([]output, 0, len(fields))
+	for _, f := range fields {
+		outputs = append(outputs, output{name: f.name, value: value{edges: v.inside(), typ: f.typ}})
+	}
+	return outputs
+}
+
+// entryNamed finds the item of FROM that [database.][schema.]name means.
+func (s *state) entryNamed(parts []string, sc *scope) *rangeEntry {
+	database, schema, name, ok := splitName(parts)
+	if !ok || database != "" && database != s.snapshot.Database {
+		return nil
+	}
+	return sc.findEntry(schema, name)
+}

@@ -1,0 +1,282 @@
+package rewrite
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/rs/zerolog"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sallyport/sallyport/internal/catalog"
+	"github.com/sallyport/sallyport/internal/pgtest"
+	"github.com/sallyport/sallyport/internal/query"
+)
+
+var update = flag.Bool("update", false, "write the statements that were made into the cases")
+
+const data = "../../testdata/rewrite"
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// rewriteCase is one block of a cases.txt:
+//
+//	# title, with [ordered] when the order of rows is told by the statement
+//	statement
+//	--$ parameters | in order
+//	--> the statement that runs, or "unchanged"
+//	--! message of the refusal
+//	--? hint of the refusal
+type rewriteCase struct {
+	title, sql, want, refused, hint string
+	params                          []string
+}
+
+func readCases(t testing.TB, set string) []*rewriteCase {
+	t.Helper()
+	var cases []*rewriteCase
+	for _, block := range strings.Split(read(t, set, "cases.txt"), "\n\n") {
+		c := &rewriteCase{}
+		var sql []string
+		for _, line := range strings.Split(strings.TrimSpace(block), "\n") {
+			switch {
+			case strings.HasPrefix(line, "# "):
+				c.title = line[2:]
+			case strings.HasPrefix(line, "--$ "):
+				c.params = strings.Split(line[4:], " | ")
+			case strings.HasPrefix(line, "--> "):
+				c.want += line[4:]
+			case strings.HasPrefix(line, "--! "):
+				c.refused = line[4:]
+			case strings.HasPrefix(line, "--? "):
+				c.hint = line[4:]
+			default:
+				sql = append(sql, line)
+			}
+		}
+		c.sql = strings.Join(sql, "\n")
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+func writeCases(t testing.TB, set string, cases []*rewriteCase) {
+	t.Helper()
+	var blocks []string
+	for _, c := range cases {
+		block := "# " + c.title + "\n" + c.sql + "\n"
+		if len(c.params) > 0 {
+			block += "--$ " + strings.Join(c.params, " | ") + "\n"
+		}
+		if c.refused != "" {
+			block += "--! " + c.refused + "\n--? " + c.hint + "\n"
+		} else {
+			block += "--> " + strings.ReplaceAll(c.want, "\n", "\n--> ") + "\n"
+		}
+		blocks = append(blocks, block)
+	}
+	if err := os.WriteFile(filepath.Join(data, set, "cases.txt"), []byte(strings.Join(blocks, "\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t testing.TB, path ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(append([]string{data}, path...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func readMasks(t testing.TB, set string) map[string]Mask {
+	t.Helper()
+	var raw map[string]map[string]map[string]any
+	if err := yaml.Unmarshal([]byte(read(t, set, "masks.yaml")), &raw); err != nil {
+		t.Fatal(err)
+	}
+	masks := map[string]Mask{}
+	for id, functions := range raw {
+		for function, args := range functions {
+			masks[id] = Mask{Function: function, Args: args}
+		}
+	}
+	return masks
+}
+
+// database is the real one, with its catalog.
+type database struct {
+	*pgtest.Database
+	snapshot *catalog.Snapshot
+	analyzer *query.Analyzer
+}
+
+func newDatabase(t testing.TB) *database {
+	t.Helper()
+	d := &database{Database: pgtest.NewDatabase(t, read(t, "schema.sql"))}
+	d.load(t)
+	return d
+}
+
+func (d *database) load(t testing.TB) {
+	t.Helper()
+	source, err := catalog.Open(context.Background(), catalog.Config{DSN: d.DSN(), Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.snapshot = source.Snapshot()
+	d.analyzer = query.NewAnalyzer(d.snapshot)
+	source.Close()
+}
+
+func (d *database) analyze(t testing.TB, sql string) *query.Analysis {
+	t.Helper()
+	statements, err := query.Parse(sql, query.Limits{})
+	if err != nil || len(statements) != 1 {
+		t.Fatalf("%d statements, %v\nin: %s", len(statements), err, sql)
+	}
+	return d.analyzer.Analyze(statements[0], query.Env{SearchPath: []string{"app"}, User: "postgres"})
+}
+
+// answer is what a client sees.
+type answer struct {
+	columns []string // name, type and modifier
+	rows    []string
+	tag     string
+	err     string
+	origins []FenceColumn
+}
+
+func ask(t testing.TB, conn *pgconn.PgConn, sql string, params []string, ordered bool) answer {
+	t.Helper()
+	values := make([][]byte, len(params))
+	for i, p := range params {
+		if p != "NULL" {
+			values[i] = []byte(p)
+		}
+	}
+	reader := conn.ExecParams(t.Context(), sql, values, nil, nil, nil)
+	var a answer
+	for _, f := range reader.FieldDescriptions() {
+		typ := fmt.Sprint(f.DataTypeOID)
+		if f.DataTypeOID >= 16384 { // made by the schema: another number in each database
+			typ = "own"
+		}
+		a.columns = append(a.columns, fmt.Sprintf("%s %s(%d)", f.Name, typ, f.TypeModifier))
+		a.origins = append(a.origins, FenceColumn{Relation: catalog.OID(f.TableOID), Number: int16(f.TableAttributeNumber)})
+	}
+	for reader.NextRow() {
+		var row []string
+		for _, value := range reader.Values() {
+			if value == nil {
+				row = append(row, "NULL")
+			} else {
+				row = append(row, fmt.Sprintf("%q", value))
+			}
+		}
+		a.rows = append(a.rows, strings.Join(row, " "))
+	}
+	tag, err := reader.Close()
+	a.tag = tag.String()
+	if err != nil {
+		a.err = err.Error()
+	}
+	if !ordered {
+		slices.Sort(a.rows)
+	}
+	return a
+}
+
+func (a answer) String() string {
+	return fmt.Sprintf("%s\n  %s\n%s %s", strings.Join(a.columns, ", "), strings.Join(a.rows, "\n  "), a.tag, a.err)
+}
+
+// TestCases holds rewriting to its definition: the answer of the statement that runs,
+// on the real database, is that of the client's statement on a twin database in which
+// the masked values stand.
+func TestCases(t *testing.T) {
+	real := newDatabase(t)
+	total := 0
+	for _, set := range []string{"texts", "numbers", "keys"} {
+		t.Run(set, func(t *testing.T) {
+			twin := pgtest.NewDatabase(t, read(t, "schema.sql"), read(t, set, "twin.sql"))
+			masks := readMasks(t, set)
+			on, onTwin := connect(t, real.Database), connect(t, twin)
+			cases := readCases(t, set)
+			for _, c := range cases {
+				total++
+				t.Run(c.title, func(t *testing.T) { c.run(t, real, masks, on, onTwin) })
+			}
+			if *update {
+				writeCases(t, set, cases)
+			}
+		})
+	}
+	if total < 60 {
+		t.Errorf("only %d cases", total)
+	}
+}
+
+func connect(t testing.TB, d *pgtest.Database) *pgconn.PgConn {
+	t.Helper()
+	conn := d.Connect(t).PgConn()
+	if _, err := conn.Exec(context.Background(), "SET search_path = app; SET timezone = 'Asia/Tokyo'").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func (c *rewriteCase) run(t *testing.T, d *database, masks map[string]Mask, on, onTwin *pgconn.PgConn) {
+	analysis := d.analyze(t, c.sql)
+	result, err := Statement(Request{Analysis: analysis, Snapshot: d.snapshot, Masks: masks})
+	if err != nil {
+		refused, ok := err.(*query.Error)
+		if !ok {
+			t.Fatalf("not a *query.Error: %v", err)
+		}
+		if *update {
+			c.refused, c.hint, c.want = refused.Message, refused.Hint, ""
+		}
+		if refused.Message != c.refused || refused.Hint != c.hint || refused.Code != insufficientPrivilege && refused != analysis.Refusal {
+			t.Errorf("refused by %s\n  %s\n  %s\nwant\n  %s\n  %s", refused.Code, refused.Message, refused.Hint, c.refused, c.hint)
+		}
+		return
+	}
+	if len(analysis.Shape.Unresolved) > 0 {
+		t.Errorf("unresolved: %v", analysis.Shape.Unresolved)
+	}
+	got := "unchanged"
+	if result.Changed {
+		got = result.SQL
+	} else if result.SQL != c.sql {
+		t.Errorf("unchanged, but made %s", result.SQL)
+	}
+	if *update {
+		c.want, c.refused, c.hint = got, "", ""
+	}
+	if strings.ReplaceAll(got, "\n", "") != strings.ReplaceAll(c.want, "\n", "") {
+		t.Errorf("made\n  %s\nwant\n  %s", got, c.want)
+	}
+	ordered := strings.Contains(c.title, "[ordered]")
+	answered := ask(t, on, result.SQL, c.params, ordered)
+	expected := ask(t, onTwin, c.sql, c.params, ordered)
+	if answered.String() != expected.String() {
+		t.Errorf("answers\n  %s\nthe twin\n  %s\nmade\n  %s", answered, expected, result.SQL)
+	}
+	if answered.err != "" && !strings.Contains(c.title, "[fails]") {
+		t.Errorf("fails: %s\nmade %s", answered.err, result.SQL)
+	}
+	for i, origin := range answered.origins {
+		for _, f := range result.Fence {
+			if origin.Relation == f.Relation && origin.Number == f.Number {
+				t.Errorf("column %d still comes from %s", i+1, f.ID)
+			}
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package rewrite
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/catalog"
+	"github.com/sallyport/sallyport/internal/query"
+)
+
+// Mask is what is done to the values of a column.
+type Mask struct {
+	Function string         // null redact replace hash email partial round truncate
+	Args     map[string]any // as they come out of JSON
+}
+
+// strictness orders masks by how much they hide: where several apply, the first wins.
+var strictness = []string{"null", "redact", "replace", "hash", "email", "partial", "truncate", "round"}
+
+// stricter returns the one that hides more. A function nobody knows wins, so that it
+// is refused.
+func stricter(a, b Mask) Mask {
+	if slices.Index(strictness, b.Function) < slices.Index(strictness, a.Function) {
+		return b
+	}
+	return a
+}
+
+// maskSet holds the mask of each column by its id.
+type maskSet map[string]Mask
+
+// spread gives the masks of a column to the same column of the relation's partitions
+// and children, and of what it is a partition or child of: the rows are the same.
+func spread(masks map[string]Mask, s *catalog.Snapshot) maskSet {
+	set := make(maskSet, len(masks))
+	for id, mask := range masks {
+		set.add(id, mask)
+		relation, column := find(s, id)
+		if column == nil {
+			continue
+		}
+		for _, kin := range append(s.Ancestors(relation), descendants(s, relation)...) {
+			if c := kin.Column(column.Name); c != nil {
+				set.add(columnID(kin, c), mask)
+			}
+		}
+	}
+	return set
+}
+
+func (m maskSet) add(id string, mask Mask) {
+	if other, ok := m[id]; ok {
+		mask = stricter(mask, other)
+	}
+	m[id] = mask
+}
+
+// of returns the mask of a column as the scan reads it. A view's column has the mask
+// of the base column that it is, and is hidden when it is made of a masked one.
+func (m maskSet) of(scan *query.Scan, c *catalog.Column) (Mask, bool) {
+	mask, masked := m[columnID(scan.Relation, c)]
+	lineage := scan.Lineage[c.Name]
+	for _, base := range lineage.Bases {
+		inherited, ok := m[base]
+		if !ok {
+			continue
+		}
+		if !lineage.Plain || len(lineage.Bases) != 1 {
+			inherited = Mask{Function: "null"}
+		}
+		if masked {
+			inherited = stricter(inherited, mask)
+		}
+		mask, masked = inherited, true
+	}
+	return mask, masked
+}
+
+// fence lists the masked columns the wire can be asked about.
+func fence(r Request, masks maskSet) []FenceColumn {
+	var columns []FenceColumn
+	for id := range masks {
+		if relation, column := find(r.Snapshot, id); column != nil {
+			columns = append(columns, FenceColumn{Relation: relation.OID, Number: column.Number, ID: id})
+		}
+	}
+	for _, scan := range r.Analysis.Scans {
+		for _, c := range exposed(scan) {
+			if _, ok := masks.of(scan, c); ok {
+				columns = append(columns, FenceColumn{Relation: scan.Relation.OID, Number: c.Number, ID: columnID(scan.Relation, c)})
+			}
+		}
+	}
+	slices.SortFunc(columns, func(a, b FenceColumn) int {
+		if a.Relation != b.Relation {
+			return int(int64(a.Relation) - int64(b.Relation))
+		}
+		return int(a.Number) - int(b.Number)
+	})
+	return slices.Compact(columns)
+}
+
+// exposed lists the columns of a scan that the statement can see.
+func exposed(scan *query.Scan) []*catalog.Column {
+	if scan.All || scan.WholeRow {
+		return scan.Relation.Columns
+	}
+	return scan.Columns
+}
+
+func columnID(r *catalog.Relation, c *catalog.Column) string {
+	return r.ID() + "." + catalog.QuoteIdent(c.Name)
+}
+
+// find returns the column of an id, or nil.
+func find(s *catalog.Snapshot, id string) (*catalog.Relation, *catalog.Column) {
+	parts := splitID(id)
+	if len(parts) != 3 {
+		return nil, nil
+	}
+	relation := s.Relation(parts[0], parts[1])
+	if relation == nil {
+		return nil, nil
+	}
+	return relation, relation.Column(parts[2])
+}
+
+// splitID takes an id apart at its dots, quotes removed; nil when it is none.
+func splitID(id string) []string {
+	var parts []string
+	for {
+		var part string
+		if strings.HasPrefix(id, `"`) {
+			end := closingQuote(id)
+			if end < 0 {
+				return nil
+			}
+			part, id = strings.ReplaceAll(id[1:end], `""`, `"`), id[end+1:]
+		} else if dot := strings.IndexByte(id, '.'); dot >= 0 {
+			part, id = id[:dot], id[dot:]
+		} else {
+			part, id = id, ""
+		}
+		parts = append(parts, part)
+		if id == "" {
+			return parts
+		}
+		if id[0] != '.' {
+			return nil
+		}
+		id = id[1:]
+	}
+}
+
+// closingQuote finds the end of a quoted name that begins the text, or -1.
+func closingQuote(text string) int {
+	for i := 1; i < len(text); i++ {
+		if text[i] != '"' {
+			continue
+		}
+		if i+1 < len(text) && text[i+1] == '"' {
+			i++
+			continue
+		}
+		return i
+	}
+	return -1
+}
+
+func descendants(s *catalog.Snapshot, r *catalog.Relation) []*catalog.Relation {
+	var all []*catalog.Relation
+	seen := map[catalog.OID]bool{r.OID: true}
+	for queue := []*catalog.Relation{r}; len(queue) > 0; queue = queue[1:] {
+		for _, oid := range queue[0].Children {
+			if child := s.RelationByOID(oid); child != nil && !seen[oid] {
+				seen[oid] = true
+				all = append(all, child)
+				queue = append(queue, child)
+			}
+		}
+	}
+	return all
+}

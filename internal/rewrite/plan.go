@@ -1,0 +1,245 @@
+package rewrite
+
+import (
+	"fmt"
+	"slices"
+
+	pg_query "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/sallyport/sallyport/internal/catalog"
+	"github.com/sallyport/sallyport/internal/query"
+)
+
+// maskedScan is a scan that a subquery takes the place of.
+type maskedScan struct {
+	*query.Scan
+	columns []*catalog.Column // what the subquery shows
+	masks   []*Mask           // of each, nil when it has none
+	first   string            // id of the first masked one, for refusals
+}
+
+// plan says which scans must be replaced, or why the statement cannot be masked.
+func (m maskSet) plan(r Request) ([]*maskedScan, error) {
+	if len(m) == 0 {
+		return nil, nil
+	}
+	if err := m.checkReads(r); err != nil {
+		return nil, err
+	}
+	if err := m.checkViews(r); err != nil {
+		return nil, err
+	}
+	var scans []*maskedScan
+	for _, scan := range r.Analysis.Scans {
+		masked, err := m.scan(scan)
+		if err != nil {
+			return nil, err
+		}
+		if masked != nil {
+			scans = append(scans, masked)
+		}
+	}
+	if len(scans) > 0 {
+		if err := checkStatement(r.Analysis, scans[0]); err != nil {
+			return nil, err
+		}
+	}
+	return scans, m.checkCovered(r.Analysis)
+}
+
+// scan returns how a scan must be masked, nil when it need not.
+func (m maskSet) scan(scan *query.Scan) (*maskedScan, error) {
+	masked := &maskedScan{Scan: scan, columns: exposed(scan)}
+	for _, c := range masked.columns {
+		mask, ok := m.of(scan, c)
+		if !ok {
+			masked.masks = append(masked.masks, nil)
+			continue
+		}
+		masked.masks = append(masked.masks, &mask)
+		if masked.first == "" {
+			masked.first = columnID(scan.Relation, c)
+		}
+	}
+	if masked.first == "" {
+		return nil, nil
+	}
+	table := scan.Relation.ID()
+	switch {
+	case scan.WholeRow:
+		return nil, refusal(masked.first, "may not be read as part of a whole row of "+table,
+			"Name the columns you need instead of the row.")
+	case len(scan.System) > 0:
+		return nil, refusal(masked.first, fmt.Sprintf("cannot be read together with %s of %s", list(scan.System), table),
+			"Leave the system column out, or leave the masked column out.")
+	case scan.GroupedByKey:
+		return nil, refusal(masked.first, fmt.Sprintf("cannot be read where %s is grouped by its primary key only", table),
+			"List every selected column of the table in GROUP BY.")
+	default:
+		return masked, nil
+	}
+}
+
+// checkReads refuses reads that are no scans: targets of DML, COPY and the like.
+func (m maskSet) checkReads(r Request) error {
+	for _, read := range r.Analysis.Reads {
+		if _, ok := m[read.Column]; ok {
+			return refusal(read.Column, "may not be read by "+read.How,
+				"Leave the column out there. A plain SELECT reads it masked.")
+		}
+		relation, _ := find(r.Snapshot, read.Column)
+		if relation == nil || !isView(relation) {
+			continue
+		}
+		for _, c := range r.Analysis.Shape.Columns {
+			if _, ok := m[c.ID]; ok && c.Via == relation.ID() {
+				return refusal(c.ID, fmt.Sprintf("may not be read through view %s by %s", c.Via, read.How),
+					"A plain SELECT reads it masked.")
+			}
+		}
+	}
+	return nil
+}
+
+// outputUses are what a view may do with a masked column so that masking the view's
+// columns hides it.
+var outputUses = []string{"projected", "derived"}
+
+// checkViews refuses views that let a masked column decide about rows, which no mask
+// on their columns can undo, and views that cannot be seen through.
+func (m maskSet) checkViews(r Request) error {
+	for _, c := range r.Analysis.Shape.Columns {
+		if _, ok := m[c.ID]; !ok || c.Via == "" {
+			continue
+		}
+		var bad []string
+		for _, use := range c.Uses {
+			if !slices.Contains(outputUses, use) {
+				bad = append(bad, use)
+			}
+		}
+		if len(bad) > 0 {
+			return refusal(c.ID, fmt.Sprintf("view %s uses it otherwise than to show it (%s), which its mask cannot follow", c.Via, list(bad)),
+				"Select from "+c.Table+" itself, where the column is masked.")
+		}
+		if relation, _ := find(r.Snapshot, c.ID); relation != nil && isView(relation) && relation.ID() != c.Via {
+			return refusal(c.ID, fmt.Sprintf("cannot be masked when it is read through view %s", c.Via),
+				"Select from "+c.Table+" itself, where the column is masked.")
+		}
+		for _, scan := range r.Analysis.Scans {
+			if err := checkLineage(scan, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkLineage refuses columns of a view of which it is not known what they are made of.
+func checkLineage(scan *query.Scan, base query.Column) error {
+	if !isView(scan.Relation) {
+		return nil
+	}
+	for _, c := range exposed(scan) {
+		if _, known := scan.Lineage[c.Name]; !known {
+			return refusal(base.ID, fmt.Sprintf("it is not known whether %s shows it", columnID(scan.Relation, c)),
+				"Select from "+base.Table+" itself, where the column is masked.")
+		}
+	}
+	return nil
+}
+
+// checkCovered refuses a masked column that the analysis has seen but neither a scan
+// nor a read accounts for. It should find nothing.
+func (m maskSet) checkCovered(a *query.Analysis) error {
+	for _, c := range a.Shape.Columns {
+		if _, ok := m[c.ID]; !ok || c.Via != "" || slices.Equal(c.Uses, []string{"written"}) {
+			continue
+		}
+		covered := slices.ContainsFunc(a.Scans, func(scan *query.Scan) bool {
+			return scan.Relation.ID() == c.Table && slices.ContainsFunc(exposed(scan), func(e *catalog.Column) bool {
+				return columnID(scan.Relation, e) == c.ID
+			})
+		})
+		if !covered {
+			return refusal(c.ID, "is used where it cannot be masked", "A plain SELECT reads it masked.")
+		}
+	}
+	return nil
+}
+
+// checkStatement refuses kinds of statements that masked scans are not made for.
+func checkStatement(a *query.Analysis, scan *maskedScan) error {
+	kind := unmaskable(a.Statement.Node)
+	if kind == "" {
+		kind = findDML(a.Statement.Node)
+	}
+	if kind == "" {
+		return nil
+	}
+	return refusal(scan.first, "may not be read by "+kind, "A plain SELECT reads it masked.")
+}
+
+// unmaskable names the kind of a statement unless scans in it may be masked.
+func unmaskable(n *pg_query.Node) string {
+	switch n := n.GetNode().(type) {
+	case *pg_query.Node_SelectStmt:
+		if intoClause(n.SelectStmt) {
+			return "SELECT INTO"
+		}
+		return ""
+	case *pg_query.Node_DeclareCursorStmt:
+		return unmaskable(n.DeclareCursorStmt.Query)
+	case *pg_query.Node_CopyStmt:
+		if n.CopyStmt.IsFrom || n.CopyStmt.Query == nil {
+			return "COPY"
+		}
+		return unmaskable(n.CopyStmt.Query)
+	case *pg_query.Node_InsertStmt:
+		return "INSERT"
+	case *pg_query.Node_UpdateStmt:
+		return "UPDATE"
+	case *pg_query.Node_DeleteStmt:
+		return "DELETE"
+	case *pg_query.Node_MergeStmt:
+		return "MERGE"
+	case *pg_query.Node_ExplainStmt:
+		return "EXPLAIN"
+	case *pg_query.Node_PrepareStmt:
+		return "PREPARE"
+	case *pg_query.Node_CreateTableAsStmt:
+		if n.CreateTableAsStmt.Objtype == pg_query.ObjectType_OBJECT_MATVIEW {
+			return "CREATE MATERIALIZED VIEW"
+		}
+		return "CREATE TABLE AS"
+	case *pg_query.Node_ViewStmt:
+		return "CREATE VIEW"
+	default:
+		return "a statement of this kind"
+	}
+}
+
+func intoClause(s *pg_query.SelectStmt) bool {
+	for ; s != nil; s = s.Larg { // INTO stands in the leftmost SELECT of a set operation
+		if s.IntoClause != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// findDML names a data-modifying WITH query, which would write masked values.
+func findDML(n *pg_query.Node) string {
+	found := ""
+	walk(n, func(n *pg_query.Node) {
+		switch n.GetNode().(type) {
+		case *pg_query.Node_InsertStmt, *pg_query.Node_UpdateStmt, *pg_query.Node_DeleteStmt, *pg_query.Node_MergeStmt:
+			found = unmaskable(n) + " in WITH"
+		}
+	})
+	return found
+}
+
+func isView(r *catalog.Relation) bool {
+	return r.Kind == catalog.View || r.Kind == catalog.MaterializedView
+}

@@ -1,0 +1,164 @@
+package rewrite
+
+import (
+	"sort"
+	"strings"
+	"unicode/utf8"
+
+	pg_query "github.com/pganalyze/pg_query_go/v5"
+)
+
+// edit puts text in the place of a piece of the client's statement.
+type edit struct {
+	start, end int // bytes
+	text       string
+	removed    int // characters of the piece
+}
+
+// apply makes the edits, which must be sorted and apart from each other.
+func apply(sql string, edits []edit) (string, bool) {
+	var b strings.Builder
+	at := 0
+	for _, e := range edits {
+		if e.start < at || e.end < e.start || e.end > len(sql) {
+			return "", false
+		}
+		b.WriteString(sql[at:e.start])
+		b.WriteString(e.text)
+		at = e.end
+	}
+	b.WriteString(sql[at:])
+	return b.String(), true
+}
+
+// ClientPosition turns a place in SQL, as the server's errors tell it (in characters
+// from 1), into the place in the client's own statement. What lies inside a mask
+// becomes the place of the relation.
+func (r *Result) ClientPosition(position int) int {
+	if position <= 0 || len(r.edits) == 0 {
+		return position
+	}
+	byteAt := len(r.SQL)
+	for i := range r.SQL {
+		if position--; position == 0 {
+			byteAt = i
+			break
+		}
+	}
+	// Of the client's text before the place: so many bytes, and then so many
+	// characters.
+	shift := 0 // what the edits before have added, in bytes
+	chars := 1
+	at := 0 // in SQL
+	for _, e := range r.edits {
+		from := e.start + shift
+		if byteAt < from {
+			break
+		}
+		chars += utf8.RuneCountInString(r.SQL[at:from])
+		if byteAt < from+len(e.text) {
+			return chars
+		}
+		chars += e.removed
+		at = from + len(e.text)
+		shift += len(e.text) - (e.end - e.start)
+	}
+	return chars + utf8.RuneCountInString(r.SQL[at:byteAt])
+}
+
+// tokens are those of a statement, comments left out.
+type tokens struct {
+	sql  string
+	list []*pg_query.ScanToken
+}
+
+func scanTokens(sql string) (*tokens, error) {
+	result, err := pg_query.Scan(sql)
+	if err != nil {
+		return nil, internal("its tokens could not be found")
+	}
+	t := &tokens{sql: sql}
+	for _, token := range result.Tokens {
+		if token.Token != pg_query.Token_C_COMMENT && token.Token != pg_query.Token_SQL_COMMENT {
+			t.list = append(t.list, token)
+		}
+	}
+	return t, nil
+}
+
+// at returns the index of the token that begins there, or -1.
+func (t *tokens) at(location int32) int {
+	i := sort.Search(len(t.list), func(i int) bool { return t.list[i].Start >= location })
+	if i < len(t.list) && t.list[i].Start == location {
+		return i
+	}
+	return -1
+}
+
+func (t *tokens) is(i int, token pg_query.Token) bool {
+	return i >= 0 && i < len(t.list) && t.list[i].Token == token
+}
+
+// start and end bound a token in the text. The scanner gives U&"names" a wrong end.
+func (t *tokens) start(i int) int { return int(t.list[i].Start) }
+
+func (t *tokens) end(i int) int {
+	if t.list[i].Token != pg_query.Token_UIDENT {
+		return int(t.list[i].End)
+	}
+	open := t.start(i) + len(`U&`)
+	if open >= len(t.sql) {
+		return len(t.sql)
+	}
+	return open + closingQuote(t.sql[open:]) + 1
+}
+
+// name returns the index of the last token of one name that begins at the token.
+func (t *tokens) name(i int) int {
+	if t.is(i, pg_query.Token_UIDENT) && t.is(i+1, pg_query.Token_UESCAPE) && t.is(i+2, pg_query.Token_SCONST) {
+		return i + 2
+	}
+	return i
+}
+
+// dotted returns the index of the last token of a name with so many parts.
+func (t *tokens) dotted(i, parts int) int {
+	for {
+		if i < 0 || i >= len(t.list) {
+			return -1
+		}
+		last := t.name(i)
+		if parts--; parts == 0 {
+			return last
+		}
+		if !t.is(last+1, dot) {
+			return -1
+		}
+		i = last + 2
+	}
+}
+
+// parenthesized returns the index of the parenthesis that closes the one at i, or -1.
+func (t *tokens) parenthesized(i int) int {
+	if !t.is(i, openParen) {
+		return -1
+	}
+	for depth := 0; i < len(t.list); i++ {
+		switch t.list[i].Token {
+		case openParen:
+			depth++
+		case closeParen:
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+const (
+	openParen  = pg_query.Token_ASCII_40
+	closeParen = pg_query.Token_ASCII_41
+	star       = pg_query.Token_ASCII_42
+	dot        = pg_query.Token_ASCII_46
+)

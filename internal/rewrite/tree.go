@@ -1,0 +1,132 @@
+package rewrite
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+
+	pg_query "github.com/pganalyze/pg_query_go/v5"
+)
+
+// walk visits a tree's nodes, outer ones first.
+func walk(n *pg_query.Node, visit func(*pg_query.Node)) {
+	each(reflect.ValueOf(n), func(m any) {
+		if n, ok := m.(*pg_query.Node); ok {
+			visit(n)
+		}
+	})
+}
+
+// walkMessages visits every message of a tree, those in typed fields too.
+func walkMessages(n *pg_query.Node, visit func(any)) { each(reflect.ValueOf(n), visit) }
+
+func each(v reflect.Value, visit func(any)) {
+	switch v.Kind() {
+	case reflect.Interface:
+		each(v.Elem(), visit)
+	case reflect.Pointer:
+		if v.IsNil() {
+			return
+		}
+		visit(v.Interface())
+		for _, f := range fieldsOf(v.Type().Elem()) {
+			each(v.Elem().Field(f.index), visit)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			each(v.Index(i), visit)
+		}
+	}
+}
+
+// match compares two trees, places in the text aside, and returns where they first
+// differ, "" if nowhere. It visits each pair of messages on the way, outer ones
+// first, so that a node of the one is found in the other.
+func match(a, b *pg_query.Node, visit func(a, b any)) string {
+	return differ(reflect.ValueOf(a), reflect.ValueOf(b), visit)
+}
+
+func differ(a, b reflect.Value, visit func(a, b any)) string {
+	switch a.Kind() {
+	case reflect.Interface:
+		if a.IsNil() || b.IsNil() || a.Elem().Type() != b.Elem().Type() {
+			return unless(a.IsNil() && b.IsNil(), a)
+		}
+		return differ(a.Elem(), b.Elem(), visit)
+	case reflect.Pointer:
+		if a.IsNil() || b.IsNil() {
+			return unless(a.IsNil() && b.IsNil(), a)
+		}
+		return differMessage(a, b, visit)
+	case reflect.Slice:
+		if a.Len() != b.Len() {
+			return unless(false, a)
+		}
+		for i := range a.Len() {
+			if at := differ(a.Index(i), b.Index(i), visit); at != "" {
+				return at
+			}
+		}
+		return ""
+	case reflect.String:
+		return unless(a.String() == b.String(), a)
+	case reflect.Bool:
+		return unless(a.Bool() == b.Bool(), a)
+	case reflect.Int32, reflect.Int64:
+		return unless(a.Int() == b.Int(), a)
+	case reflect.Uint32, reflect.Uint64:
+		return unless(a.Uint() == b.Uint(), a)
+	default:
+		return fmt.Sprintf("a field of unknown kind %s", a.Kind()) // none exists today
+	}
+}
+
+func differMessage(a, b reflect.Value, visit func(a, b any)) string {
+	if visit != nil {
+		visit(a.Interface(), b.Interface())
+	}
+	for _, f := range fieldsOf(a.Type().Elem()) {
+		if at := differ(a.Elem().Field(f.index), b.Elem().Field(f.index), visit); at != "" {
+			if f.name == "Node" {
+				return at // the one-of inside a node says nothing
+			}
+			return f.name + "." + at
+		}
+	}
+	return ""
+}
+
+// unless names the type at which two trees differ.
+func unless(equal bool, v reflect.Value) string {
+	if equal {
+		return ""
+	}
+	return v.Type().String()
+}
+
+type field struct {
+	index int
+	name  string
+}
+
+// plans holds the fields of each message type that mean something: protobuf's own
+// are not exported, and places in the text are left out.
+var plans sync.Map // reflect.Type to []field
+
+func fieldsOf(t reflect.Type) []field {
+	if plan, ok := plans.Load(t); ok {
+		if fields, ok := plan.([]field); ok {
+			return fields
+		}
+	}
+	var fields []field
+	for i := range t.NumField() {
+		f := t.Field(i)
+		place := f.Type.Kind() == reflect.Int32 && (f.Name == "Location" || f.Name == "StmtLocation" || f.Name == "StmtLen")
+		if f.IsExported() && !place {
+			fields = append(fields, field{i, f.Name})
+		}
+	}
+	plans.Store(t, fields)
+	return fields
+}

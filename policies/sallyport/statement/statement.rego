@@ -1,0 +1,245 @@
+# METADATA
+# title: Statement decisions
+# description: |
+#   Collects what every applicable policy says about one SQL statement and makes it
+#   one decision. A denial wins over everything; without an allowing policy the
+#   statement is denied; an approval is asked for before anything is masked or let
+#   through.
+# schemas:
+#   - input: schema.input
+package sallyport.statement
+
+import data.sallyport.bindings
+import data.sallyport.escape
+import data.sallyport.masking
+import data.sallyport.reason
+import data.sallyport.sql
+import data.sallyport.window
+
+# METADATA
+# title: Decision for one SQL statement
+# scope: document
+# entrypoint: true
+decision := {
+	"effect": effect,
+	"reasons": reasons,
+	"masks": masks,
+	"limits": limits,
+	"approval": approval,
+	"record": record,
+	"binding": binding,
+	"policies": bindings.policies,
+}
+
+default binding := null
+
+binding := bindings.selected
+
+effect := "deny" if {
+	count(deny) > 0
+} else := "deny" if {
+	count(allow) == 0
+} else := "require_approval" if {
+	count(require_approval) > 0
+	not approved
+} else := "mask" if {
+	count(masks) > 0
+} else := "allow"
+
+reasons := deny if {
+	effect == "deny"
+	count(deny) > 0
+} else := {{
+	"policy": "sallyport",
+	"message": $"no policy allows this {input.statement.kind}",
+	"hint": $"asked: {concat(", ", bindings.policies)}",
+	"rule": "sallyport/default-deny",
+}} if {
+	effect == "deny"
+} else := require_approval if {
+	effect == "require_approval"
+} else := set()
+
+# METADATA
+# scope: document
+# description: Policies that allow the statement.
+allow contains name if {
+	some name in bindings.policies
+	data.policy[name].statement.allow == true
+}
+
+# Whoever may open a session may begin and end transactions in it and set what is
+# harmless, window or none: these reach no data, and drivers send them unasked.
+allow contains "sallyport" if {
+	sql.harmless
+	bindings.any_offered
+}
+
+# METADATA
+# scope: document
+# description: Why the statement must not run.
+deny contains reason.normalize(name, raw) if {
+	some name in bindings.policies
+	some raw in data.policy[name].statement.deny
+}
+
+deny contains {"policy": "sallyport", "message": message, "rule": "sallyport/bindings"} if {
+	some fault in bindings.malformed
+	message := $"binding {fault.binding}: {fault.message}"
+}
+
+deny contains reason.normalize("sallyport", window.closed) if not sql.harmless
+
+# METADATA
+# title: Understood whole, or not at all
+deny contains {
+	"policy": "sallyport",
+	"message": concat(": ", array.concat(["the statement could not be analyzed completely"], [what | what := unresolved])),
+	"hint": "write it with plain names of existing tables, columns and functions",
+	"rule": "sallyport/incomplete",
+} if {
+	not input.statement.analysis.complete
+	not opaque
+}
+
+unresolved := concat(", ", input.statement.analysis.unresolved) if count(input.statement.analysis.unresolved) > 0
+
+# METADATA
+# title: No way around the policies
+deny contains {"policy": "sallyport", "message": $"{function.id} {why}", "hint": trusting, "rule": "sallyport/escape"} if {
+	some function in input.statement.functions
+	why := escape.function(function)
+	not function.id in trusted_functions
+	not sql.harmless
+}
+
+deny contains {"policy": "sallyport", "message": $"{table.id} {why}", "hint": trusting, "rule": "sallyport/escape"} if {
+	some table in input.statement.tables
+	why := escape.relation(table)
+	not table.id in trusted_relations
+}
+
+trusting := "leave it out; only a policy that names it as trusted lets it through"
+
+# METADATA
+# description: Functions that policies in force vouch for, by id.
+trusted_functions contains id if {
+	some name in bindings.policies
+	some id in data.policy[name].statement.trusted_functions
+}
+
+# METADATA
+# description: Relations that policies in force vouch for, by id.
+trusted_relations contains id if {
+	some name in bindings.policies
+	some id in data.policy[name].statement.trusted_relations
+}
+
+# A rule of the wrong type would otherwise say nothing at all.
+deny contains {"policy": name, "message": message, "rule": "sallyport/policy"} if {
+	some name in bindings.policies
+	some rule in {"deny", "mask", "require_approval", "trusted_functions", "trusted_relations"}
+	value := data.policy[name].statement[rule]
+	not is_set(value)
+	message := $"statement.{rule} must be a set: write `{rule} contains ...`"
+}
+
+deny contains {"policy": name, "message": message, "rule": "sallyport/policy"} if {
+	some name in bindings.policies
+	some key, _ in data.policy[name].statement.limits
+	not key in {"bytes", "duration", "rows"}
+	message := $"statement.limits.{key} is not understood: there are rows, bytes and duration"
+}
+
+deny contains {
+	"policy": name,
+	"message": "statement.mask contains a mask that is not understood",
+	"rule": "sallyport/policy",
+} if {
+	some name in bindings.policies
+	some mask in data.policy[name].statement.mask
+	not masking.normalize(mask)
+}
+
+deny contains {"policy": name, "message": "bound, but no such policy is loaded", "rule": "sallyport/policy"} if {
+	some name in bindings.policies
+	not data.policy[name]
+}
+
+deny contains {
+	"policy": "sallyport",
+	"message": "this needs approval, and nobody is named who could give it",
+	"rule": "sallyport/approvers",
+} if {
+	count(require_approval) > 0
+	not approved
+	count(approvers) == 0
+}
+
+# METADATA
+# description: What has to be approved by somebody before it runs.
+require_approval contains reason.normalize(name, raw) if {
+	some name in bindings.policies
+	some raw in data.policy[name].statement.require_approval
+}
+
+approved if input.approval.state == "approved"
+
+approval := {
+	"approvers": approvers,
+	"max_wait": max_wait,
+} if {
+	effect == "require_approval"
+} else := null
+
+approvers contains approver if {
+	some required in require_approval
+	some approver in required.approvers
+}
+
+approvers contains approver if some approver in bindings.binding.approvers
+
+max_wait := shortest({required.max_wait | some required in require_approval}, "10m")
+
+# METADATA
+# description: Masks by column id, for the columns the statement touches.
+masks := masking.strictest({mask |
+	some name in bindings.policies
+	some raw in data.policy[name].statement.mask
+	mask := masking.normalize(raw)
+	mask.column in touched
+})
+
+touched contains column.id if some column in input.statement.columns
+
+limits[name] := value if {
+	some name in {"rows", "bytes"}
+	values := {v |
+		some policy in bindings.policies
+		v := data.policy[policy].statement.limits[name]
+	}
+	value := min(values)
+}
+
+limits["duration"] := value if {
+	values := {v |
+		some policy in bindings.policies
+		v := data.policy[policy].statement.limits.duration
+	}
+	count(values) > 0
+	value := shortest(values, null)
+}
+
+# Sessions are recorded unless the binding says otherwise.
+default record := true
+
+record := bindings.binding.record
+
+opaque if {
+	some name in bindings.policies
+	data.policy[name].statement.opaque == true
+}
+
+shortest(durations, fallback) := fallback if count(durations) == 0
+
+shortest(durations, _) := sort([[time.parse_duration_ns(d), d] | some d in durations])[0][1] if count(durations) > 0

@@ -1,0 +1,423 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/sallyport/sallyport/internal/approval"
+	"github.com/sallyport/sallyport/internal/audit"
+	"github.com/sallyport/sallyport/internal/catalog"
+	"github.com/sallyport/sallyport/internal/grant"
+	"github.com/sallyport/sallyport/internal/identity"
+	"github.com/sallyport/sallyport/internal/pgwire"
+	"github.com/sallyport/sallyport/internal/query"
+	"github.com/sallyport/sallyport/rego"
+)
+
+// Services are what decisions are made with; all sessions share them.
+type Services struct {
+	Identity  *identity.Verifier
+	Policy    *rego.Engine
+	Grants    *grant.Keeper
+	Approvals *approval.Keeper
+	Audit     *audit.Log
+	Log       zerolog.Logger
+	Now       func() time.Time
+	Limits    Limits
+	metrics   *metrics
+}
+
+// gate decides for one session. It is asked by one goroutine at a time.
+type gate struct {
+	*Services
+	id          string
+	principal   *identity.Principal
+	upstream    *Upstream
+	started     time.Time
+	application string
+	client      string
+	role        string // that the server sees
+	binding     string // the client named, "" for none
+	statements  atomic.Int64
+}
+
+// decide answers a job of the machine. It never forwards anything itself: what it
+// permits comes back as a permit.
+func (g *gate) decide(ctx context.Context, j *job) verdict {
+	if r := g.authentic(); r != nil {
+		return g.refuse(ctx, j, nil, r)
+	}
+	if j.stale {
+		if err := g.upstream.catalog.Refresh(ctx); err != nil {
+			g.Log.Warn().Err(err).Msg("catalog not read again after a schema change")
+			return g.refuse(ctx, j, nil, &Refusal{Code: codeUpstream, Message: "the catalog could not be read again after a schema change",
+				Hint: "Try again in a moment.", Detail: Detail{Retryable: true}})
+		}
+	}
+	switch j.kind {
+	case jobQuery:
+		return g.query(ctx, j)
+	case jobParse:
+		return g.parse(ctx, j)
+	case jobBind:
+		return g.bind(ctx, j)
+	case jobExecute:
+		return g.execute(ctx, j)
+	default:
+		return verdict{refusal: &Refusal{Code: codeInternal, Message: "nothing was asked"}}
+	}
+}
+
+// authentic refuses when the token has run out.
+func (g *gate) authentic() *Refusal {
+	if !g.principal.Expired(g.Now()) {
+		return nil
+	}
+	return &Refusal{Code: codeIdentity, Message: "the token of this session has expired",
+		Hint: "Get a new token and reconnect with it as the password."}
+}
+
+func (g *gate) query(ctx context.Context, j *job) verdict {
+	jd, r := g.judge(ctx, j, j.sql, false, nil)
+	switch {
+	case r != nil:
+		return g.refuse(ctx, j, jd, r)
+	case jd.call != nil:
+		return g.answer(ctx, j, jd.call, nil)
+	case len(jd.text.statements) == 0:
+		return verdict{outcome: permitted, permit: permit{frame: j.raw}, judged: jd}
+	case jd.effect == rego.RequireApproval:
+		return g.hold(ctx, j, jd, pgwire.BindMessage{})
+	}
+	frame := j.raw
+	if jd.rewritten {
+		frame = pgwire.AppendQuery(nil, jd.forwarded)
+	}
+	return g.permit(ctx, j, jd, frame, "query")
+}
+
+// parse judges a statement to be prepared. What runs is recorded when it runs.
+func (g *gate) parse(ctx context.Context, j *job) verdict {
+	var types []catalog.OID
+	for _, oid := range j.parse.Types() {
+		types = append(types, catalog.OID(oid))
+	}
+	jd, r := g.judge(ctx, j, j.sql, true, types)
+	switch {
+	case r != nil:
+		return g.refuse(ctx, j, jd, r)
+	case len(jd.text.statements) > 1:
+		return g.refuse(ctx, j, jd, &Refusal{Code: codeSyntax, Message: "cannot insert multiple commands into a prepared statement"})
+	case jd.call != nil:
+		return verdict{outcome: answered, judged: jd}
+	}
+	frame := j.raw
+	if jd.rewritten {
+		frame = j.parse.Append(nil, jd.forwarded)
+	}
+	return verdict{outcome: permitted, permit: permit{frame: frame}, judged: jd}
+}
+
+// bind judges again what has moved since Parse, since binding plans the statement,
+// and holds it when a person has to approve it: the parameters are known now.
+func (g *gate) bind(ctx context.Context, j *job) verdict {
+	jd, r := g.again(ctx, j, nil)
+	switch {
+	case r != nil:
+		return g.refuse(ctx, j, jd, r)
+	case jd.effect == rego.RequireApproval:
+		return g.hold(ctx, j, jd, j.bind)
+	}
+	return verdict{outcome: permitted, permit: permit{frame: j.raw}, judged: jd}
+}
+
+func (g *gate) execute(ctx context.Context, j *job) verdict {
+	if j.stmt.local() {
+		params, err := j.portal.bind.Parameters()
+		if err != nil {
+			return g.refuse(ctx, j, nil, protocolViolation("a Bind message is malformed"))
+		}
+		return g.answer(ctx, j, j.stmt.judged.call, params)
+	}
+	if len(j.stmt.judged.text.statements) == 0 {
+		return verdict{outcome: permitted, permit: permit{frame: j.raw}, judged: j.stmt.judged}
+	}
+	ticket := j.portal.approved
+	jd, r := g.again(ctx, j, ticket)
+	switch {
+	case r != nil:
+		return g.refuse(ctx, j, jd, r)
+	case jd.effect == rego.RequireApproval:
+		return g.refuse(ctx, j, jd, &Refusal{Code: codeDenied, Message: "the approval does not cover this execution",
+			Hint: "Bind the statement again: each execution is approved on its own."})
+	case ticket != nil && j.portal.begun && !j.portal.suspended:
+		return g.refuse(ctx, j, jd, &Refusal{Code: codeDenied, Message: "the approval was used",
+			Hint: "Bind the statement again: each execution is approved on its own."})
+	}
+	v := g.permit(ctx, j, jd, j.raw, "execute")
+	if len(v.runs) == 1 {
+		v.runs[0].rows = 0
+		if v.runs[0].limitRows >= 0 {
+			v.runs[0].limitRows = max(0, v.runs[0].limitRows-j.portal.rows)
+		}
+	}
+	return v
+}
+
+// again returns what was judged of a prepared statement, anew if anything that it
+// depended on has moved. The server has the text as it was prepared: if another
+// one were needed now, the statement has to be prepared again.
+func (g *gate) again(ctx context.Context, j *job, t *ticket) (*judged, *Refusal) {
+	old := j.stmt.judged
+	if t == nil && old.at == g.epoch(j) && !j.schemaInTx {
+		return old, nil
+	}
+	if t != nil {
+		j.release = t
+	}
+	jd, r := g.judge(ctx, j, old.sql, true, old.paramTypes)
+	if r != nil {
+		return jd, r
+	}
+	if jd.forwarded != old.forwarded {
+		return jd, &Refusal{Code: codeUnsupported, Message: "cached plan must not change result type: what policy masks has changed since the statement was prepared",
+			Hint: "Prepare the statement again.", Detail: Detail{Retryable: true}}
+	}
+	return jd, nil
+}
+
+func (g *gate) epoch(j *job) epoch {
+	e := epoch{policy: g.Policy.Generation(), path: strings.Join(j.path, "\x00"),
+		principal: g.principal.TokenID + g.principal.ExpiresAt.String()}
+	if s := g.upstream.catalog.Snapshot(); s != nil {
+		e.catalog = s.Generation
+	}
+	if w, open := g.window(); open {
+		e.grant = w.ID
+	}
+	return e
+}
+
+// judge understands a message's SQL and asks the policies about each statement.
+func (g *gate) judge(ctx context.Context, j *job, sql string, extended bool, types []catalog.OID) (*judged, *Refusal) {
+	jd := &judged{sql: sql, forwarded: sql, paramTypes: types, at: g.epoch(j), effect: rego.Allow}
+	t, r := g.understand(ctx, sql, query.Env{SearchPath: j.path, User: g.role, ParamTypes: types})
+	if r != nil {
+		return jd, r
+	}
+	jd.text = t
+	if t.err != nil {
+		return jd, refusalOf(t.err)
+	}
+	for _, p := range t.statements {
+		a := p.analysis
+		switch {
+		case a.Refusal != nil:
+			return jd, refusalOf(a.Refusal)
+		case a.Call != nil && len(t.statements) > 1:
+			return jd, &Refusal{Code: codeUnsupported, Message: "a function of sallyport must be called by a statement sent alone"}
+		case a.Call != nil:
+			c, r := newCall(a.Call)
+			jd.call = c
+			return jd, r
+		case j.schemaInTx && (len(a.Relations) > 0 || !a.Shape.Complete):
+			return jd, &Refusal{Code: codeUnsupported, Message: "the schema was changed in this transaction, so what the statement reads cannot be judged before it is committed",
+				Hint: "COMMIT first, then go on in a new transaction."}
+		}
+	}
+	if r := g.ask(ctx, j, jd, extended); r != nil {
+		return jd, r
+	}
+	return jd, jd.compose()
+}
+
+// understand analyses the text, with a newer catalog if a name is not known.
+func (g *gate) understand(ctx context.Context, sql string, env query.Env) (*text, *Refusal) {
+	if g.upstream.catalog.Snapshot() == nil {
+		return nil, &Refusal{Code: codeNotReady, Message: "the catalog of the database has not been read yet",
+			Hint: "Try again in a moment.", Detail: Detail{Retryable: true}}
+	}
+	limits := query.Limits{Bytes: g.Limits.StatementBytes, Tokens: g.Limits.StatementTokens}
+	t := g.upstream.understand(sql, limits, env)
+	if t.unresolved() && g.upstream.mayRefresh(g.Now()) {
+		if err := g.upstream.catalog.Refresh(ctx); err != nil {
+			g.Log.Warn().Err(err).Str("connection", g.upstream.Name).Msg("catalog not read again")
+		}
+		t = g.upstream.understand(sql, limits, env)
+	}
+	return t, nil
+}
+
+// ask has the policies decide on each statement. One refusal refuses all.
+func (g *gate) ask(ctx context.Context, j *job, jd *judged, extended bool) *Refusal {
+	g.statements.Add(int64(len(jd.text.statements)))
+	for _, p := range jd.text.statements {
+		in := g.input(j)
+		in.Statement = p.statement(extended)
+		d, err := g.Policy.DecideStatement(ctx, in)
+		if err != nil {
+			g.Log.Error().Err(err).Str("session", g.id).Msg("policies failed on a statement")
+			return policyFailed(err)
+		}
+		jd.decisions = append(jd.decisions, d)
+		switch d.Effect {
+		case rego.Allow:
+		case rego.Mask:
+			if jd.effect == rego.Allow {
+				jd.effect = rego.Mask
+			}
+		case rego.RequireApproval:
+			jd.effect = rego.RequireApproval
+			jd.approval = mergeTerms(jd.approval, d.Approval)
+		default:
+			jd.effect = rego.Deny
+			return g.denied(p, d)
+		}
+	}
+	return nil
+}
+
+func policyFailed(err error) *Refusal {
+	if errors.Is(err, rego.ErrNoPolicy) {
+		return &Refusal{Code: codeNotReady, Message: "no policy is loaded, so nothing can be decided",
+			Hint: "Wait until the operators have loaded one.", Detail: Detail{Retryable: true}}
+	}
+	return &Refusal{Code: codeDenied, Message: "the policies could not decide on this statement",
+		Hint: "Tell the policy's owners; the decision log has the error."}
+}
+
+func mergeTerms(a, b *rego.ApprovalTerms) *rego.ApprovalTerms {
+	if a == nil || b == nil {
+		if a == nil {
+			return b
+		}
+		return a
+	}
+	merged := rego.ApprovalTerms{MaxWait: min(a.MaxWait, b.MaxWait)}
+	for _, approver := range a.Approvers { // whoever may approve all of it
+		for _, other := range b.Approvers {
+			if approver == other {
+				merged.Approvers = append(merged.Approvers, approver)
+			}
+		}
+	}
+	return &merged
+}
+
+// denied turns a denial into what the client is told.
+func (g *gate) denied(p *parsed, d *rego.StatementDecision) *Refusal {
+	r := &Refusal{Code: codeDenied, Detail: Detail{Effect: "deny"}}
+	var messages, hints []string
+	for _, reason := range d.Reasons {
+		messages = append(messages, reason.Message)
+		if reason.Hint != "" {
+			hints = append(hints, reason.Hint)
+		}
+		if r.Detail.Policy == "" || r.Detail.Policy == "sallyport" {
+			r.Detail.Policy, r.Detail.Rule = reason.Policy, reason.Rule
+		}
+	}
+	r.Message = strings.Join(messages, "; ")
+	r.Hint = strings.Join(hints, " ")
+	if _, open := g.window(); !open && closedWindow(d) {
+		g.explainClosed(r)
+	}
+	if s := p.analysis.Shape; !s.Complete {
+		r.Message += " (not known: " + strings.Join(s.Unresolved, ", ") + ")"
+		if r.Hint == "" {
+			r.Hint = "Check the names: they must exist and be visible in the search path."
+		}
+	}
+	if r.Message == "" {
+		r.Message = "policy denies this statement"
+	}
+	return r
+}
+
+// closedWindow reports whether the library denied for want of an active grant.
+func closedWindow(d *rego.StatementDecision) bool {
+	for _, reason := range d.Reasons {
+		if reason.Policy == "sallyport" && strings.Contains(reason.Message, "not active") {
+			return true
+		}
+	}
+	return false
+}
+
+// input is what the policies are told besides the statement.
+func (g *gate) input(j *job) *rego.Input {
+	p := g.principal
+	in := &rego.Input{
+		Version: 1, Phase: rego.PhaseStatement, Time: rego.At(g.Now()),
+		Identity: regoIdentity(p),
+		Connection: rego.Connection{Name: g.upstream.Name, Host: g.upstream.host, Database: g.upstream.database,
+			Labels: g.upstream.Labels},
+		Session: rego.Session{ID: g.id, StartedAt: stamp(g.started), Application: g.application,
+			ClientAddress: g.client, Statements: int(g.statements.Load())},
+		Grant: g.regoGrant(),
+	}
+	if j != nil {
+		in.Session.SearchPath = j.path
+		in.Session.Transaction = &rego.Transaction{Status: txWord(j.tx, j.working)}
+		if j.release != nil {
+			in.Approval = j.release.input()
+		}
+	}
+	return in
+}
+
+func txWord(tx byte, working bool) string {
+	switch {
+	case tx == txFailed:
+		return "failed"
+	case tx == txIdle && !working:
+		return "idle"
+	default:
+		return "open"
+	}
+}
+
+func regoIdentity(p *identity.Principal) rego.Identity {
+	id := rego.Identity{
+		Issuer: p.Issuer, Tenant: p.Tenant, Subject: p.Subject, Name: p.Name, Kind: p.Kind, Known: p.Known,
+		Groups: orEmpty(p.Groups), GroupsComplete: p.GroupsComplete, Roles: p.Roles, Scopes: p.Scopes,
+		Token:  &rego.Token{IssuedAt: stamp(p.IssuedAt), ExpiresAt: stamp(p.ExpiresAt)},
+		Claims: p.Claims,
+	}
+	if id.Claims == nil {
+		id.Claims = map[string]any{}
+	}
+	if p.OnBehalfOf != nil {
+		id.OnBehalfOf = &rego.OnBehalfOf{Subject: p.OnBehalfOf.Subject, Name: p.OnBehalfOf.Name}
+	}
+	return id
+}
+
+func orEmpty(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+func count(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func asError(err error, target any) bool { return errors.As(err, target) }

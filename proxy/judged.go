@@ -1,0 +1,180 @@
+package proxy
+
+import (
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/catalog"
+	"github.com/sallyport/sallyport/internal/query"
+	"github.com/sallyport/sallyport/internal/rewrite"
+	"github.com/sallyport/sallyport/rego"
+)
+
+// judged is a message's SQL with all that was decided of it. It is never changed.
+type judged struct {
+	sql        string // as the client sent it
+	forwarded  string // as the server gets it
+	text       *text
+	decisions  []*rego.StatementDecision // one for each statement
+	call       *call                     // set when the proxy answers itself
+	effect     rego.Effect               // the strictest of the decisions
+	approval   *rego.ApprovalTerms       // when effect is RequireApproval
+	rewritten  bool
+	masks      [][]string // columns masked, by statement
+	fence      fence
+	at         epoch
+	paramTypes []catalog.OID // the client gave
+}
+
+// masked reports whether any column is masked.
+func (j *judged) masked() bool { return len(j.fence) > 0 }
+
+// epoch is what a decision may have depended on, beside the statement. When it
+// has moved the statement is judged again.
+type epoch struct {
+	policy    uint64
+	catalog   uint64
+	grant     string
+	path      string
+	principal string // token id and expiry: a new token may bring new groups
+}
+
+// effects says what the statements do to the session once done. A refusal says
+// why that cannot be followed.
+func (j *judged) effects(initial bool) (effects, *Refusal) {
+	var fx effects
+	for i, p := range j.text.statements {
+		a := p.analysis
+		alone := len(j.text.statements) == 1
+		last := i == len(j.text.statements)-1
+		switch {
+		case a.Setting != nil && touchesPath(a.Setting):
+			if !alone {
+				return fx, &Refusal{Code: codeUnsupported, Message: "search_path can only be changed by a statement sent alone",
+					Hint: "Send it as a query of its own."}
+			}
+			if r := followPath(a.Setting, initial, &fx); r != nil {
+				return fx, r
+			}
+		case a.Deallocate != nil:
+			fx.deallocate, fx.dropAll = a.Deallocate.Name, fx.dropAll || a.Deallocate.All
+		case a.Discard == "all":
+			fx.dropAll, fx.resetPath = true, true
+		case a.Schema && !last:
+			return fx, &Refusal{Code: codeUnsupported, Message: "a statement that changes the schema must be the last of its query: what follows could not be judged",
+				Hint: "Send the statements one by one."}
+		}
+		fx.schema = fx.schema || a.Schema
+	}
+	return fx, nil
+}
+
+func touchesPath(s *query.Setting) bool { return s.Name == "search_path" || s.Name == "all" }
+
+// followPath follows a change of the search path; only outside of a transaction
+// is it certain to last.
+func followPath(s *query.Setting, idle bool, fx *effects) *Refusal {
+	switch {
+	case !idle || s.Local:
+		return &Refusal{Code: codeUnsupported, Message: "search_path can only be changed outside of a transaction, for the session",
+			Hint: "Change it before BEGIN, or qualify the names of relations with their schema."}
+	case s.Opaque:
+		return &Refusal{Code: codeUnsupported, Message: "search_path can only be set to names written in the statement"}
+	case s.Reset:
+		fx.resetPath = true
+	default:
+		fx.path = append([]string{}, s.Values...)
+	}
+	return nil
+}
+
+// copiesIn reports whether the server may ask the client for data.
+func (j *judged) copiesIn() bool {
+	for _, p := range j.text.statements {
+		if p.analysis.Copy == query.CopyIn {
+			return true
+		}
+	}
+	return false
+}
+
+// runs makes what is tracked while the server executes the statements.
+func (j *judged) runs(ids []string, now, closes time.Time, closing *Refusal) []*run {
+	runs := make([]*run, len(j.decisions))
+	for i, d := range j.decisions {
+		r := &run{decisionID: ids[i], limitRows: -1, started: now, masked: j.masked(), rewritten: j.rewritten, fence: j.fence}
+		if d.Limits.Rows != nil {
+			r.limitRows = *d.Limits.Rows
+		}
+		r.deadline, r.timeout = closes, closing
+		if !closes.IsZero() {
+			r.closing = closing
+		}
+		if d.Limits.Duration > 0 {
+			if end := now.Add(d.Limits.Duration); closes.IsZero() || end.Before(closes) {
+				r.deadline, r.timeout = end, outOfTime(ids[i], d.Limits.Duration)
+			}
+		}
+		runs[i] = r
+	}
+	return runs
+}
+
+func outOfTime(decision string, limit time.Duration) *Refusal {
+	return &Refusal{Code: codeCancelled, Message: "the statement was cancelled: policy lets it run for " + limit.String() + " at most",
+		Hint:   "Make it cheaper: narrow the WHERE clause, use an indexed column, or ask for less at a time.",
+		Detail: Detail{DecisionID: decision, Effect: "limit"}}
+}
+
+func limitReached(r *run) *Refusal {
+	return &Refusal{Code: codeLimit, Message: "the result was cut off: policy allows " + count(r.limitRows, "row") + " for this statement",
+		Hint:   "Add LIMIT, or narrow the WHERE clause.",
+		Detail: Detail{DecisionID: r.decisionID, Effect: "limit"}}
+}
+
+// compose makes the text the server gets, statement by statement, masked where
+// the decisions say so.
+func (j *judged) compose() *Refusal {
+	texts := make([]string, len(j.decisions))
+	j.masks = make([][]string, len(j.decisions))
+	j.forwarded = j.sql
+	var fenced []rewrite.FenceColumn
+	for i, d := range j.decisions {
+		a := j.text.statements[i].analysis
+		texts[i] = a.Statement.Text
+		if len(d.Masks) == 0 {
+			continue
+		}
+		masks := make(map[string]rewrite.Mask, len(d.Masks))
+		for column, fn := range d.Masks {
+			masks[column] = rewrite.Mask{Function: fn.Name, Args: fn.Args}
+			j.masks[i] = append(j.masks[i], column)
+		}
+		result, err := rewrite.Statement(rewrite.Request{Analysis: a, Snapshot: j.text.snapshot, Masks: masks})
+		if err != nil {
+			return refusalOf(err)
+		}
+		fenced = append(fenced, result.Fence...)
+		if result.Changed {
+			texts[i], j.rewritten = result.SQL, true
+		}
+	}
+	j.fence = newFence(fenced)
+	if j.rewritten {
+		j.forwarded = strings.Join(texts, ";\n")
+	}
+	return nil
+}
+
+// refusalOf turns an error of the query or rewrite package into a refusal.
+func refusalOf(err error) *Refusal {
+	var q *query.Error
+	if !asError(err, &q) {
+		return &Refusal{Code: codeInternal, Message: "the statement could not be judged", Hint: "It was not run."}
+	}
+	r := &Refusal{Code: q.Code, Message: q.Message, Hint: q.Hint, Position: q.Position}
+	if q.Detail != "" {
+		r.Message += ": " + q.Detail
+	}
+	return r
+}

@@ -1,0 +1,256 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/internal/pgwire"
+)
+
+// machine is a session's protocol without any I/O: frames, verdicts, ticks and
+// revocations go in, bytes to write and jobs to do come out. It holds no socket,
+// starts no goroutine and takes no lock; whoever drives it does (session.go).
+type machine struct {
+	state   state
+	tx      byte // transaction status as the server last told it
+	expects []*expect
+	spare   []*expect // the array expects began in, to be used again
+	segment uint64    // counts Sync and Query sent
+	flushed bool      // a Flush was sent since the last message that has an answer
+
+	inbox      []pgwire.Frame // client messages that wait
+	inboxBytes int
+	discarding bool    // until Sync: the server skips what comes, so it is not even sent
+	copyIn     bool    // the server takes COPY data
+	orphans    int     // Syncs the server may have read as part of a COPY, or not
+	worked     bool    // an Execute was sent in this segment: its implicit transaction may be open
+	barrier    *expect // its answer may change what names mean
+
+	statements map[string]*statement
+	portals    map[string]*portal
+
+	path        []string // search path in force
+	pathBefore  []string // to return to when the implicit transaction fails
+	pathInitial []string
+	schemaStale bool // DDL was done: read the catalog again before judging
+	schemaInTx  bool // DDL was done in the open transaction: the catalog cannot be read
+
+	deciding *job     // the message being decided or held
+	stopping bool     // a cancel request is under way: forward nothing that it could hit
+	parked   *verdict // came while stopping, or while the server had answers to give before
+	jobs     []*job
+	results  []result
+
+	toServer []byte
+	toClient []byte
+
+	deadSegment uint64 // of an Execute that was cut off
+	fatal       bool   // the server said itself why it left
+	breach      string // a masked column that nearly showed
+
+	now func() time.Time
+	err error // why the session is closing
+}
+
+func newMachine(path []string, now func() time.Time) *machine {
+	return &machine{
+		state:       ready,
+		tx:          txIdle,
+		spare:       make([]*expect, 0, 16),
+		statements:  map[string]*statement{},
+		portals:     map[string]*portal{},
+		path:        path,
+		pathBefore:  path,
+		pathInitial: path,
+		now:         now,
+	}
+}
+
+// jobKind is what has to be decided or done outside of the machine.
+type jobKind int
+
+// The zero kind is none.
+const (
+	_ jobKind = iota
+	jobQuery
+	jobParse
+	jobBind
+	jobExecute
+	jobCancel // cancel what the server is running
+)
+
+// job is work the machine cannot do itself. Its answer comes back as a verdict;
+// jobCancel is answered by cancelled.
+type job struct {
+	kind    jobKind
+	raw     pgwire.Frame // the client's message
+	sql     string
+	parse   pgwire.ParseMessage
+	bind    pgwire.BindMessage
+	execute pgwire.ExecuteMessage
+	stmt    *statement
+	portal  *portal
+
+	tx         byte
+	path       []string
+	working    bool // the implicit transaction has begun: an earlier Execute is in this segment
+	stale      bool // the catalog must be read again first
+	schemaInTx bool
+	ticket     *ticket // the approval asked for, while held
+	release    *ticket // the approval that came, when decided again
+}
+
+// outcome is what becomes of a message. The zero value refuses.
+type outcome int
+
+const (
+	refused outcome = iota
+	permitted
+	held
+	answered
+)
+
+// verdict answers a job.
+type verdict struct {
+	outcome outcome
+	refusal *Refusal
+	permit  permit
+	judged  *judged
+	runs    []*run
+	effects effects
+	copyIn  bool     // the statement may ask the client for data
+	rows    *answer  // answered: by the proxy itself
+	ticket  *ticket  // held, or the approval an execution is covered by
+	notices []string // told to the client before anything else
+}
+
+// wantsClient reports whether more client messages may be read now.
+func (m *machine) wantsClient(limit int) bool { return m.inboxBytes <= limit }
+
+// client takes a message from the client. The frame may be reused afterwards.
+func (m *machine) client(f pgwire.Frame) {
+	if len(m.inbox) == 0 && m.step(f) {
+		return
+	}
+	if m.state == closing {
+		return
+	}
+	m.inbox = append(m.inbox, f.Clone())
+	m.inboxBytes += len(f)
+}
+
+// advance processes waiting messages as far as possible.
+func (m *machine) advance() {
+	m.unpark()
+	for len(m.inbox) > 0 && m.step(m.inbox[0]) {
+		if m.state == closing {
+			m.inbox, m.inboxBytes = nil, 0
+			return
+		}
+		m.inboxBytes -= len(m.inbox[0])
+		m.inbox[0] = nil
+		m.inbox = m.inbox[1:]
+	}
+}
+
+// takeJob hands out the next job, nil when there is none.
+func (m *machine) takeJob() *job {
+	if len(m.jobs) == 0 {
+		return nil
+	}
+	j := m.jobs[0]
+	m.jobs = m.jobs[1:]
+	return j
+}
+
+// decide starts a job about a client message.
+func (m *machine) decide(j *job) bool {
+	j.tx, j.path, j.stale, j.schemaInTx = m.tx, m.path, m.schemaStale, m.schemaInTx
+	m.schemaStale = false
+	m.state = decidingState
+	m.deciding = j
+	m.jobs = append(m.jobs, j)
+	return true
+}
+
+// fail ends the session: the client is told, the server is left.
+func (m *machine) fail(r *Refusal) {
+	if m.state == closing {
+		return
+	}
+	r.Fatal = true
+	m.toClient = r.appendTo(m.toClient)
+	m.err = r
+	m.close()
+}
+
+func (m *machine) close() {
+	m.state = closing
+	m.inbox, m.inboxBytes = nil, 0
+	m.jobs = nil
+	m.toServer = pgwire.AppendFrame(m.toServer, pgwire.Terminate)
+}
+
+// forward is the only way statements reach the server, and takes a permit for
+// exactly the bytes it sends.
+func (m *machine) forward(p permit, e *expect) {
+	if !p.valid() {
+		m.fail(&Refusal{Code: codeInternal, Message: "a statement came without a permit"})
+		return
+	}
+	m.toServer = append(m.toServer, p.frame...)
+	m.push(e)
+	if e.typ == pgwire.Query {
+		m.segment++
+	}
+}
+
+// relay sends a message that runs nothing: it ends, describes or closes what was
+// permitted before, or is data the server asked for.
+func (m *machine) relay(f pgwire.Frame) {
+	switch f.Type() {
+	case pgwire.Sync, pgwire.Flush, pgwire.Describe, pgwire.Close, pgwire.CopyData, pgwire.CopyDone, pgwire.CopyFail:
+		m.toServer = append(m.toServer, f...)
+	default:
+		m.fail(&Refusal{Code: codeInternal, Message: "a message of this type needs a permit"})
+	}
+}
+
+// refuse answers the message with an error, in its place among the answers. Where
+// the server has to know – in the extended protocol and inside a transaction – it
+// is sent a statement it must reject, and its error is replaced.
+func (m *machine) refuse(typ byte, r *Refusal) {
+	if r.Fatal {
+		m.fail(r)
+		return
+	}
+	extended := typ != pgwire.Query && typ != pgwire.Function
+	switch {
+	case extended:
+		m.toServer = pgwire.AppendFrame(m.toServer, pgwire.Parse, []byte(refusedName), []byte{0},
+			[]byte(m.substitute(r)), []byte{0, 0, 0})
+		m.push(&expect{typ: pgwire.Parse, refusal: r})
+		m.discarding = true
+	case m.tx == txIdle && len(m.expects) == 0:
+		m.toClient = r.appendTo(m.toClient)
+		m.toClient = pgwire.AppendReady(m.toClient, m.tx)
+	default:
+		m.toServer = pgwire.AppendQuery(m.toServer, m.substitute(r))
+		m.push(&expect{typ: pgwire.Query, refusal: r})
+		m.segment++
+	}
+}
+
+// refusedName is the statement name a substituted Parse uses. Nothing is ever
+// prepared under it, since its text never parses.
+const refusedName = "sallyport refused"
+
+// substitute is a text no server can parse, which shows in its log.
+func (m *machine) substitute(r *Refusal) string {
+	id := make([]byte, 0, len(r.Detail.DecisionID))
+	for _, c := range []byte(r.Detail.DecisionID) {
+		if c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' {
+			id = append(id, c)
+		}
+	}
+	return "sallyport refused this statement, decision " + string(id)
+}

@@ -1,0 +1,198 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/internal/pgwire"
+)
+
+// verdict takes the answer to the job that is being decided.
+func (m *machine) verdict(j *job, v verdict) {
+	if m.deciding != j || (m.state != decidingState && m.state != awaiting) {
+		return // the session has ended, or the client has withdrawn
+	}
+	if v.outcome != held && m.stopping || v.outcome == answered && !m.drained() {
+		m.parked = &v
+		return
+	}
+	m.notify(v.notices)
+	if v.outcome == held {
+		m.state = awaiting
+		j.ticket = v.ticket
+		return
+	}
+	m.state = ready
+	m.deciding = nil
+	typ := j.raw.Type()
+	if m.discarding && typ != pgwire.Query {
+		return // the server failed an earlier message meanwhile and skips this one
+	}
+	switch v.outcome {
+	case permitted:
+		m.permitted(j, v)
+	case answered:
+		m.answered(j, v)
+	default:
+		r := v.refusal
+		if r == nil {
+			r = &Refusal{Code: codeInternal, Message: "no decision was made"}
+		}
+		m.refuse(typ, r)
+	}
+}
+
+func (m *machine) permitted(j *job, v verdict) {
+	switch j.kind {
+	case jobQuery:
+		delete(m.statements, "")
+		delete(m.portals, "")
+		m.forward(v.permit, &expect{typ: pgwire.Query, runs: v.runs, effects: v.effects})
+	case jobParse:
+		s := &statement{name: j.parse.Name, judged: v.judged}
+		m.forward(v.permit, &expect{typ: pgwire.Parse, name: s.name, stmt: s})
+	case jobBind:
+		j.portal.approved = v.ticket
+		m.forward(v.permit, &expect{typ: pgwire.Bind, name: j.portal.name, portal: j.portal})
+	case jobExecute:
+		m.worked = true
+		j.portal.begun = true
+		e := &expect{typ: pgwire.Execute, name: j.portal.name, portal: j.portal, runs: v.runs, effects: v.effects}
+		m.forward(v.permit, e)
+		if v.effects.any() || v.copyIn {
+			m.barrier = e
+		}
+	default:
+		m.fail(&Refusal{Code: codeInternal, Message: "a permit came for nothing"})
+	}
+}
+
+// answered passes on what the proxy itself has to say; everything before has been
+// answered by the server.
+func (m *machine) answered(j *job, v verdict) {
+	switch j.kind {
+	case jobQuery:
+		if v.rows != nil {
+			m.toClient = v.rows.appendAll(m.toClient)
+		}
+		m.toClient = pgwire.AppendReady(m.toClient, m.tx)
+	case jobParse:
+		m.statements[j.parse.Name] = &statement{name: j.parse.Name, judged: v.judged}
+		m.toClient = pgwire.AppendFrame(m.toClient, pgwire.ParseComplete)
+	case jobExecute:
+		m.toClient = v.rows.appendRows(m.toClient)
+	default:
+		m.fail(&Refusal{Code: codeInternal, Message: "an answer came for nothing"})
+	}
+}
+
+func (m *machine) notify(texts []string) {
+	for _, text := range texts {
+		m.toClient = pgwire.Report{Severity: "NOTICE", Code: "00000", Message: "sallyport: " + text}.
+			Append(m.toClient, pgwire.Notice)
+	}
+}
+
+// notice tells a client that waits something.
+func (m *machine) notice(j *job, text string) {
+	if m.deciding == j && m.state == awaiting {
+		m.notify([]string{text})
+	}
+}
+
+// cancel is a cancel request of the client for this session. It reports the job
+// to withdraw when a message is held.
+func (m *machine) cancel() (withdrawn *job) {
+	switch {
+	case m.state == awaiting:
+		j := m.deciding
+		m.verdict(j, verdict{refusal: &Refusal{Code: codeCancelled,
+			Message: "the request for approval was withdrawn by a cancel request"}})
+		m.advance()
+		return j
+	case len(m.expects) > 0:
+		m.stop()
+	}
+	return nil
+}
+
+// stop asks for what is running to be cancelled. Until the request has been
+// delivered nothing is forwarded, lest it hits the next statement.
+func (m *machine) stop() {
+	if m.stopping || m.state == closing {
+		return
+	}
+	m.stopping = true
+	m.jobs = append(m.jobs, &job{kind: jobCancel})
+}
+
+// cancelled tells that the cancel request has been delivered.
+func (m *machine) cancelled() {
+	m.stopping = false
+	m.advance()
+}
+
+// unpark takes up a verdict that had to wait for the server.
+func (m *machine) unpark() {
+	if v := m.parked; v != nil && m.deciding != nil {
+		m.parked = nil
+		m.verdict(m.deciding, *v)
+	}
+}
+
+// tick cuts off what has run into its deadline.
+func (m *machine) tick(now time.Time) {
+	e := m.head()
+	if e == nil || e.hidden {
+		return
+	}
+	r := e.run()
+	if r == nil || r.cut != nil || r.deadline.IsZero() || now.Before(r.deadline) {
+		return
+	}
+	r.cut = r.timeout
+	m.stop()
+}
+
+// deadline is when tick has to be called next, zero for never.
+func (m *machine) deadline() time.Time {
+	if e := m.head(); e != nil {
+		if r := e.run(); r != nil && r.cut == nil {
+			return r.deadline
+		}
+	}
+	return time.Time{}
+}
+
+// revoke ends the session now: its window was revoked, or its identity.
+func (m *machine) revoke(r *Refusal) (withdrawn *job) {
+	if m.state == awaiting {
+		withdrawn = m.deciding
+	}
+	m.deciding = nil
+	m.fail(r)
+	return withdrawn
+}
+
+// closeWindow is told that the session has no window any longer: what needs one
+// and is running is cut off, and an idle transaction made to fail.
+func (m *machine) closeWindow() {
+	if e := m.head(); e != nil && e.run() != nil {
+		if r := e.run(); r.closing != nil && r.cut == nil {
+			r.cut = r.closing
+			m.stop()
+		}
+		return
+	}
+	m.abort()
+}
+
+// abort makes an idle transaction fail, so that it holds nothing any longer. The
+// client learns it with its next statement.
+func (m *machine) abort() {
+	if m.state != ready || m.tx != txOpen || len(m.expects) > 0 || m.discarding || m.copyIn {
+		return
+	}
+	m.toServer = pgwire.AppendQuery(m.toServer, "sallyport closed the window")
+	m.push(&expect{typ: pgwire.Query, hidden: true})
+	m.segment++
+}

@@ -1,0 +1,175 @@
+package proxy
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/sallyport/sallyport/internal/catalog"
+	"github.com/sallyport/sallyport/internal/query"
+	"github.com/sallyport/sallyport/rego"
+)
+
+// text is a message's SQL as understood against one catalog snapshot. It is
+// shared between sessions and never changed.
+type text struct {
+	statements []*parsed
+	err        *query.Error // it cannot be parsed
+	snapshot   *catalog.Snapshot
+}
+
+// parsed is one statement of a text.
+type parsed struct {
+	analysis   *query.Analysis
+	simple     *rego.Statement // what policies see of it, by protocol
+	extended   *rego.Statement
+	normalized string
+	relations  []string // ids
+}
+
+func (p *parsed) statement(extended bool) *rego.Statement {
+	if extended {
+		return p.extended
+	}
+	return p.simple
+}
+
+// unresolved reports whether a newer catalog might know more.
+func (t *text) unresolved() bool {
+	for _, p := range t.statements {
+		if !p.analysis.Shape.Complete {
+			return true
+		}
+	}
+	return false
+}
+
+// texts keeps what was understood of the texts seen lately, in two generations:
+// when the young one is full the old one is dropped.
+type texts struct {
+	mu         sync.Mutex
+	young, old map[string]*text
+}
+
+const textsKept = 2048 // in each generation
+
+func (c *texts) get(key string) *text {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.young[key]; t != nil {
+		return t
+	}
+	t := c.old[key]
+	if t != nil {
+		c.put(key, t)
+	}
+	return t
+}
+
+func (c *texts) add(key string, t *text) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.put(key, t)
+}
+
+func (c *texts) put(key string, t *text) {
+	if c.young == nil || len(c.young) >= textsKept {
+		c.young, c.old = make(map[string]*text), c.young
+	}
+	c.young[key] = t
+}
+
+// maxKeptText is the longest text, in bytes, worth keeping: longer ones are bulk
+// data, which does not come twice.
+const maxKeptText = 16 << 10
+
+// understand parses and analyses a message's SQL.
+func (u *Upstream) understand(sql string, limits query.Limits, env query.Env) *text {
+	snapshot := u.catalog.Snapshot()
+	key := textKey(sql, env)
+	if t := u.texts.get(key); t != nil && t.snapshot == snapshot {
+		return t
+	}
+	t := &text{snapshot: snapshot}
+	statements, err := query.Parse(sql, limits)
+	if err != nil {
+		if !errors.As(err, &t.err) {
+			t.err = &query.Error{Code: codeInternal, Message: "the statement could not be parsed"}
+		}
+		return t
+	}
+	analyzer := u.analyzer(snapshot)
+	for _, st := range statements {
+		t.statements = append(t.statements, newParsed(st, analyzer.Analyze(st, env)))
+	}
+	if len(sql) <= maxKeptText {
+		u.texts.add(key, t)
+	}
+	return t
+}
+
+func textKey(sql string, env query.Env) string {
+	var b strings.Builder
+	b.Grow(len(sql) + 64)
+	for _, s := range env.SearchPath {
+		b.WriteString(s)
+		b.WriteByte(0)
+	}
+	b.WriteByte(1)
+	b.WriteString(env.User)
+	b.WriteByte(1)
+	for _, oid := range env.ParamTypes {
+		b.Write(binary.BigEndian.AppendUint32(nil, uint32(oid)))
+	}
+	b.WriteByte(1)
+	b.WriteString(sql)
+	return b.String()
+}
+
+func newParsed(st *query.Statement, a *query.Analysis) *parsed {
+	digest := sha256.Sum256([]byte(st.Text))
+	p := &parsed{analysis: a, normalized: query.Normalize(st.Text)}
+	p.simple, p.extended = regoStatement(a.Shape, a.Setting), regoStatement(a.Shape, a.Setting)
+	p.simple.Digest = hex.EncodeToString(digest[:])
+	p.extended.Digest = p.simple.Digest
+	p.simple.Protocol, p.extended.Protocol = "simple", "extended"
+	for _, t := range p.simple.Tables {
+		p.relations = append(p.relations, t.ID)
+	}
+	return p
+}
+
+// regoStatement says what policies see of a statement.
+func regoStatement(s query.Shape, setting *query.Setting) *rego.Statement {
+	out := &rego.Statement{
+		Kind: s.Kind, Class: s.Class, Index: s.Index, Count: s.Count, Fingerprint: s.Fingerprint,
+		Analysis: rego.Analysis{Complete: s.Complete, Unresolved: s.Unresolved},
+		Tables:   []rego.Table{}, Columns: []rego.Column{}, Functions: []rego.Function{},
+		Where: s.Where, Limit: s.Limit, Joins: s.Joins, Subqueries: s.Subqueries, CTEs: s.CTEs,
+		SetOperations: s.SetOperations, Locks: s.Locks, Literals: s.Literals,
+	}
+	for _, t := range s.Tables {
+		out.Tables = append(out.Tables, rego.Table{ID: t.ID, Schema: t.Schema, Name: t.Name,
+			Kind: string(t.Kind), Access: t.Access, Via: t.Via})
+	}
+	for _, c := range s.Columns {
+		out.Columns = append(out.Columns, rego.Column{ID: c.ID, Table: c.Table, Name: c.Name, Uses: c.Uses, Via: c.Via})
+	}
+	for _, f := range s.Functions {
+		out.Functions = append(out.Functions, rego.Function{ID: f.ID, Schema: f.Schema, Name: f.Name, Kind: f.Kind,
+			Volatility: f.Volatility, Leakproof: f.Leakproof, SecurityDefiner: f.SecurityDefiner, Language: f.Language})
+	}
+	for _, p := range s.Parameters {
+		out.Parameters = append(out.Parameters, rego.Parameter{Index: p.Index, Type: p.Type})
+	}
+	if s.Explain != nil {
+		out.Explain = &rego.Explain{Analyze: s.Explain.Analyze}
+	}
+	if setting != nil {
+		out.Setting = &rego.Setting{Name: setting.Name, Local: setting.Local, Reset: setting.Reset}
+	}
+	return out
+}

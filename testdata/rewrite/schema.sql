@@ -1,0 +1,85 @@
+-- The database of the rewrite cases. Each set of masks has a twin of it, in which its
+-- twin.sql has overwritten the masked columns.
+CREATE SCHEMA app;
+CREATE SCHEMA other;
+CREATE SCHEMA "Weird Schema";
+CREATE TYPE app.mood AS ENUM ('sad', 'ok', 'happy');
+CREATE DOMAIN app.label AS text;
+CREATE DOMAIN app.email_address AS text NOT NULL CHECK (VALUE LIKE '%@%');
+
+CREATE TABLE app.customers (
+    id integer PRIMARY KEY,
+    name text NOT NULL,
+    email character varying(24),
+    phone character(14),
+    ssn text,
+    nick text COLLATE "C",
+    handle name,
+    balance numeric(8,2),
+    points smallint,
+    visits bigint,
+    score double precision,
+    weight real,
+    ratio numeric,
+    born date,
+    created timestamp with time zone,
+    seen timestamp(0) without time zone,
+    active boolean,
+    ref uuid,
+    tags text[],
+    prefs jsonb,
+    mood app.mood,
+    label app.label,
+    address app.email_address,
+    flags bit(4),
+    span interval(0)
+);
+CREATE INDEX ON app.customers (name);
+INSERT INTO app.customers VALUES
+    (1, 'Ada', 'ada@example.com', '555-0100', '078-05-1120', 'ada', 'ada_l', 1234.56, 32767, 9223372036854775807, 1234.5678, 12.5, 3.14159,
+        '1815-12-10', '2024-03-05 10:11:12.5+00', '2024-03-05 10:11:12', true, '6b1f3a2e-0000-4000-8000-000000000001', '{a,b}', '{"k": 1}', 'happy', 'vip', 'ada@home', B'1010', '1 day'),
+    (2, 'Bob', 'b@long-domain.example.or', NULL, '219-09-9999', 'Bob', 'bob', 999999.99, -32768, -9223372036854775808, 'Infinity', 'NaN', -2.71828,
+        '1999-12-31', '2023-12-31 23:59:59+00', '2023-12-31 23:59:59', false, '6b1f3a2e-0000-4000-8000-000000000002', '{}', '{}', 'sad', NULL, 'bob@home', B'0000', '1 month 2 days'),
+    (3, 'Cyd', 'not an address', '555-0133', NULL, 'éclair', 'cyd', -0.05, 0, 1, 1e305, 1e35, 'NaN',
+        'infinity', '-infinity', 'infinity', NULL, NULL, NULL, NULL, NULL, 'vip', 'cyd@home', NULL, NULL),
+    (4, 'Dan', NULL, '12', '', 'ada', '', NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, true, NULL, '{x}', 'null', 'ok', 'std', 'dan@home', B'1111', '0'),
+    (5, 'Eve', 'e@x.io', '555-0100', '078-05-1120', NULL, 'eve\x', 0, 45, 1000000, -1e-300, 1e-30, 0.5,
+        '0001-01-01 BC', '2024-03-05 00:00:00+00', '2024-02-29 12:00:00', false, '6b1f3a2e-0000-4000-8000-000000000001', NULL, '[1]', 'happy', 'std', 'eve@home', B'0101', '3 years');
+
+CREATE TABLE app.orders (
+    id integer PRIMARY KEY,
+    customer_id integer NOT NULL REFERENCES app.customers (id),
+    email varchar(24),
+    total numeric(10,2) NOT NULL,
+    placed date NOT NULL
+);
+CREATE INDEX ON app.orders (customer_id);
+INSERT INTO app.orders VALUES
+    (10, 1, 'ada@example.com', 20.00, '2024-01-02'), (11, 1, 'ada@work.example', 35.50, '2024-02-03'),
+    (12, 2, 'bob@long-domain.example.', 5.00, '2024-02-04'), (13, 5, 'e@x.io', 100.00, '2024-03-01'), (14, 5, NULL, 7.25, '2024-03-02');
+
+CREATE TABLE other.customers (id integer PRIMARY KEY, email text, region text);
+INSERT INTO other.customers VALUES (1, 'public@example.com', 'north'), (2, 'open@example.com', 'south');
+
+-- Partitions and inheritance.
+CREATE TABLE app.events (id integer, kind text, secret text, at date NOT NULL) PARTITION BY RANGE (at);
+CREATE TABLE app.events_2023 PARTITION OF app.events FOR VALUES FROM ('2023-01-01') TO ('2024-01-01');
+CREATE TABLE app.events_2024 PARTITION OF app.events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+INSERT INTO app.events VALUES (1, 'login', 's1', '2023-05-05'), (2, 'login', 's2', '2024-05-05'), (3, 'pay', NULL, '2024-06-06');
+CREATE TABLE app.people (id integer, name text, secret text);
+CREATE TABLE app.staff (room text) INHERITS (app.people);
+INSERT INTO app.people VALUES (1, 'Pia', 'p-secret');
+INSERT INTO app.staff VALUES (2, 'Sam', 's-secret', 'R1');
+
+-- Names that need quotes.
+CREATE TABLE "Weird Schema"."Odd ""T" ("Id" integer PRIMARY KEY, "select" text, "naïve Col" text);
+INSERT INTO "Weird Schema"."Odd ""T" VALUES (1, 'one', 'eins'), (2, 'two', 'zwei');
+
+-- Views.
+CREATE VIEW app.contacts AS SELECT id, name, email, upper(ssn) AS loud, phone AS tel FROM app.customers;
+CREATE VIEW app.contacts2 AS SELECT c.id, c.email AS mail, c.tel FROM app.contacts c;
+CREATE VIEW app.by_email AS SELECT id, name FROM app.customers WHERE email LIKE '%@%';
+CREATE VIEW app.nicks AS SELECT DISTINCT nick FROM app.customers;
+CREATE VIEW app.plain AS SELECT id, name FROM app.customers;
+CREATE MATERIALIZED VIEW app.snapshot AS SELECT id, name, email FROM app.customers;
