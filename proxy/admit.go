@@ -36,17 +36,14 @@ func (s *Server) handle(l *Listener, conn net.Conn) {
 	leave := context.AfterFunc(s.ctx, func() { _ = conn.Close() })
 	defer leave()
 	a := &admission{server: s, listener: l, conn: conn}
-	_ = conn.SetDeadline(time.Now().Add(s.services.Limits.LoginTimeout))
-	if !a.open() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.services.Limits.LoginTimeout)
-	sess, refusal := a.login(ctx)
-	cancel()
+	sess, refusal := s.login(a)
 	if refusal != nil {
 		refusal.Fatal = true
 		s.services.metrics.refusals.WithLabelValues(refusal.Code).Inc()
 		_, _ = a.conn.Write(refusal.appendTo(nil))
+		return
+	}
+	if sess == nil {
 		return
 	}
 	defer s.dismiss(sess)
@@ -56,6 +53,27 @@ func (s *Server) handle(l *Listener, conn net.Conn) {
 	}
 	sess.end(nil)
 	sess.recordClosed()
+}
+
+// login lets a connection say who it is, within the time and number allowed.
+func (s *Server) login(a *admission) (*session, *Refusal) {
+	limits := s.services.Limits
+	_ = a.conn.SetDeadline(time.Now().Add(limits.LoginTimeout))
+	s.mu.Lock()
+	crowded := s.logins >= 2*limits.Sessions
+	s.logins++
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.logins--
+		s.mu.Unlock()
+	}()
+	if crowded || !a.open() {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, limits.LoginTimeout)
+	defer cancel()
+	return a.login(ctx)
 }
 
 // open reads up to the startup packet: TLS, cancel requests. It reports whether

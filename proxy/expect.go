@@ -19,19 +19,25 @@ type expect struct {
 	hidden  bool     // sent by the machine itself: nothing of the answer is passed on
 	dead    bool     // the client was told an error: nothing more of the answer is passed on
 	effects effects
+
+	copies    bool // it may ask the client for COPY data
+	holdsSync bool // Sync must not be sent before it is answered
+	tellReady bool // hidden, but for its ReadyForQuery
 }
 
 // effects are what a statement does to the session once the server has done it.
 type effects struct {
-	path       []string // the search path it sets, nil for none
-	resetPath  bool
-	deallocate string
-	dropAll    bool // DEALLOCATE ALL, DISCARD ALL
-	schema     bool // the catalog may differ
+	path        []string // the search path it sets, nil for none
+	resetPath   bool
+	deallocate  string
+	dropAll     bool // DEALLOCATE ALL, DISCARD ALL
+	schema      bool // the catalog may differ
+	transaction bool // it begins or ends a transaction, or part of one
+	endsPortals bool // COMMIT, ROLLBACK, also AND CHAIN
 }
 
 func (e effects) any() bool {
-	return e.path != nil || e.resetPath || e.deallocate != "" || e.dropAll || e.schema
+	return e.path != nil || e.resetPath || e.deallocate != "" || e.dropAll || e.schema || e.transaction
 }
 
 // run is one statement the server is executing.
@@ -89,6 +95,9 @@ func (m *machine) push(e *expect) {
 	e.segment = m.segment
 	m.expects = append(m.expects, e)
 	m.flushed = false
+	if e.typ == pgwire.Query {
+		m.barrier = e // it may begin or end a transaction, or change what names mean
+	}
 }
 
 func (m *machine) pop() {

@@ -327,12 +327,10 @@ func (g *gate) denied(p *parsed, d *rego.StatementDecision) *Refusal {
 	r.Hint = strings.Join(hints, " ")
 	if _, open := g.window(); !open && closedWindow(d) {
 		g.explainClosed(r)
+		return r
 	}
 	if s := p.analysis.Shape; !s.Complete {
-		r.Message += " (not known: " + strings.Join(s.Unresolved, ", ") + ")"
-		if r.Hint == "" {
-			r.Hint = "Check the names: they must exist and be visible in the search path."
-		}
+		explainUnknown(r, s.Unresolved, len(d.Reasons) == 1)
 	}
 	if r.Message == "" {
 		r.Message = "policy denies this statement"
@@ -340,10 +338,40 @@ func (g *gate) denied(p *parsed, d *rego.StatementDecision) *Refusal {
 	return r
 }
 
+// unknownNames are the SQLSTATEs of the server for names that it does not know,
+// by the word an analysis calls them with.
+var unknownNames = []struct{ word, code string }{
+	{"relation ", "42P01"}, {"column ", "42703"}, {"function ", "42883"}, {"operator ", "42883"},
+	{"type ", "42704"}, {"schema ", "3F000"},
+}
+
+// explainUnknown says which names are not known. Where that is all there is to
+// say, it is said as the server would, for clients that act on it.
+func explainUnknown(r *Refusal, names []string, only bool) {
+	what := strings.Join(names, ", ")
+	if r.Hint == "" {
+		r.Hint = "Check the names: they must exist and be visible in the search path."
+	}
+	if !only || r.Detail.Policy != "sallyport" || len(names) == 0 {
+		r.Message += " (not known: " + what + ")"
+		return
+	}
+	r.Message = what + " does not exist, or means something that cannot be resolved"
+	for _, u := range unknownNames {
+		if strings.HasPrefix(names[0], u.word) {
+			r.Code = u.code
+			return
+		}
+	}
+}
+
+// windowRule labels the library's denial for want of a window.
+const windowRule = "sallyport/window"
+
 // closedWindow reports whether the library denied for want of an active grant.
 func closedWindow(d *rego.StatementDecision) bool {
 	for _, reason := range d.Reasons {
-		if reason.Policy == "sallyport" && strings.Contains(reason.Message, "not active") {
+		if reason.Rule == windowRule || reason.Policy == "sallyport" && strings.Contains(reason.Message, "not active") {
 			return true
 		}
 	}

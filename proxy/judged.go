@@ -65,6 +65,13 @@ func (j *judged) effects(initial bool) (effects, *Refusal) {
 				Hint: "Send the statements one by one."}
 		}
 		fx.schema = fx.schema || a.Schema
+		switch a.Transaction {
+		case "":
+		case "commit", "rollback":
+			fx.transaction, fx.endsPortals = true, true
+		default:
+			fx.transaction = true
+		}
 	}
 	return fx, nil
 }
@@ -92,6 +99,16 @@ func followPath(s *query.Setting, idle bool, fx *effects) *Refusal {
 func (j *judged) copiesIn() bool {
 	for _, p := range j.text.statements {
 		if p.analysis.Copy == query.CopyIn {
+			return true
+		}
+	}
+	return false
+}
+
+// writes reports whether the statements may change data.
+func (j *judged) writes() bool {
+	for _, p := range j.text.statements {
+		if !harmless(p.analysis.Shape.Class) {
 			return true
 		}
 	}
@@ -160,10 +177,26 @@ func (j *judged) compose() *Refusal {
 		}
 	}
 	j.fence = newFence(fenced)
-	if j.rewritten {
-		j.forwarded = strings.Join(texts, ";\n")
+	if !j.rewritten {
+		return nil
 	}
-	return nil
+	// On lines of their own, so that no comment swallows a semicolon.
+	j.forwarded = strings.Join(texts, "\n;\n")
+	return j.verify(texts)
+}
+
+// verify reads the composed text again: it must fall into the statements it was
+// made of, and no others.
+func (j *judged) verify(texts []string) *Refusal {
+	statements, err := query.Parse(j.forwarded, query.Limits{})
+	same := err == nil && len(statements) == len(texts)
+	for i := 0; same && i < len(texts); i++ {
+		same = strings.TrimSpace(statements[i].Text) == strings.TrimSpace(texts[i])
+	}
+	if same {
+		return nil
+	}
+	return &Refusal{Code: codeInternal, Message: "the statement could not be rewritten safely", Hint: "It was not run. Send its parts one by one."}
 }
 
 // refusalOf turns an error of the query or rewrite package into a refusal.
@@ -172,7 +205,7 @@ func refusalOf(err error) *Refusal {
 	if !asError(err, &q) {
 		return &Refusal{Code: codeInternal, Message: "the statement could not be judged", Hint: "It was not run."}
 	}
-	r := &Refusal{Code: q.Code, Message: q.Message, Hint: q.Hint, Position: q.Position}
+	r := &Refusal{Code: q.Code, Message: strings.TrimPrefix(q.Message, "sallyport: "), Hint: q.Hint, Position: q.Position}
 	if q.Detail != "" {
 		r.Message += ": " + q.Detail
 	}

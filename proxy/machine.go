@@ -23,6 +23,7 @@ type machine struct {
 	copyIn     bool    // the server takes COPY data
 	orphans    int     // Syncs the server may have read as part of a COPY, or not
 	worked     bool    // an Execute was sent in this segment: its implicit transaction may be open
+	unsettled  bool    // something was executed in this segment whose effects are sure only after its Sync
 	barrier    *expect // its answer may change what names mean
 
 	statements map[string]*statement
@@ -117,6 +118,7 @@ type verdict struct {
 	judged  *judged
 	runs    []*run
 	effects effects
+	writes  bool     // it may change data
 	copyIn  bool     // the statement may ask the client for data
 	rows    *answer  // answered: by the proxy itself
 	ticket  *ticket  // held, or the approval an execution is covered by

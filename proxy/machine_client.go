@@ -35,12 +35,19 @@ func (m *machine) terminate() bool {
 func (m *machine) stepMessage(f pgwire.Frame) bool {
 	switch f.Type() {
 	case pgwire.Sync:
+		if m.barrier != nil && m.barrier.holdsSync {
+			return m.drained() && m.stepMessage(f)
+		}
 		m.sync(f)
 		return true
 	case pgwire.Flush:
 		m.relay(f)
 		return true
 	case pgwire.CopyData, pgwire.CopyDone, pgwire.CopyFail:
+		if m.barrier != nil && m.barrier.copies {
+			m.drained() // the server may be about to ask for it
+			return false
+		}
 		return true // outside of COPY the server ignores them
 	}
 	if m.barrier != nil {
@@ -75,8 +82,12 @@ func (m *machine) stepMessage(f pgwire.Frame) bool {
 func (m *machine) sync(f pgwire.Frame) {
 	m.discarding, m.worked = false, false
 	m.relay(f)
-	m.push(&expect{typ: pgwire.Sync})
+	e := &expect{typ: pgwire.Sync}
+	m.push(e)
 	m.segment++
+	if m.unsettled {
+		m.barrier, m.unsettled = e, false
+	}
 }
 
 // stepCopy handles messages while the server takes COPY data.
@@ -115,16 +126,6 @@ func (m *machine) stepParse(f pgwire.Frame) bool {
 		m.fail(protocolViolation("a Parse message is malformed"))
 		return true
 	}
-	if p.Name != "" {
-		known, sure := m.lookupStatement(p.Name)
-		if !sure {
-			return m.drained()
-		}
-		if known != nil {
-			m.refuse(pgwire.Parse, &Refusal{Code: codeDupStatement, Message: "prepared statement " + quote(p.Name) + " already exists"})
-			return true
-		}
-	}
 	return m.decide(&job{kind: jobParse, raw: f.Clone(), sql: p.Query, parse: p, working: m.worked})
 }
 
@@ -142,16 +143,6 @@ func (m *machine) stepBind(f pgwire.Frame) bool {
 	if s == nil {
 		m.refuse(pgwire.Bind, noStatement(b.Statement))
 		return true
-	}
-	if b.Portal != "" {
-		p, sure := m.lookupPortal(b.Portal)
-		if !sure {
-			return m.drained()
-		}
-		if p != nil {
-			m.refuse(pgwire.Bind, &Refusal{Code: codeDupPortal, Message: "portal " + quote(b.Portal) + " already exists"})
-			return true
-		}
 	}
 	if s.local() && !m.drained() {
 		return false

@@ -105,7 +105,7 @@ func (m *machine) answers(e *expect, f pgwire.Frame) bool {
 		e.portal.suspended = true
 		m.popRun(e)
 	case pgwire.CopyIn:
-		return running && m.copyBegins(e)
+		return running && m.copyBegins()
 	case pgwire.CopyOut, pgwire.CopyDone:
 		return running
 	default: // CopyBoth, FunctionCallResponse and whatever else has no place here
@@ -148,31 +148,27 @@ func (m *machine) described(e *expect, f pgwire.Frame) bool {
 // completed handles the end of one statement. A cut one that ended by itself
 // before the cancel request came is told as cut all the same.
 func (m *machine) completed(e *expect, f pgwire.Frame) bool {
+	if e.refusal != nil || e.hidden {
+		return false // what had to be rejected was not
+	}
 	tag := ""
 	if f.Type() == pgwire.CommandComplete {
 		tag = strings.TrimSuffix(string(f.Body()), "\x00")
 	}
-	if e.refusal != nil || e.hidden {
-		return false // what had to be rejected was not
-	}
 	if e.portal != nil {
 		e.portal.suspended = false
 	}
-	r := e.run()
-	if r != nil && r.cut != nil && !e.dead {
-		m.toClient = r.cut.appendTo(m.toClient)
+	late := e.run() != nil && e.run().cut != nil && !e.dead
+	if late {
+		m.toClient = e.run().cut.appendTo(m.toClient)
 		e.dead = true
-		if e.typ == pgwire.Execute {
-			m.deadSegment = e.segment
-			m.discarding = m.segment == e.segment
-		}
 	}
 	m.finish(e, tag, "")
 	m.settle(e)
 	if e.typ == pgwire.Execute {
 		m.popRun(e)
-		if e.dead {
-			m.markDead()
+		if late {
+			m.failLate(e.segment)
 		}
 		return true
 	}
@@ -183,11 +179,24 @@ func (m *machine) completed(e *expect, f pgwire.Frame) bool {
 	return true
 }
 
+// failLate makes the server fail as the client was told it has.
+func (m *machine) failLate(segment uint64) {
+	m.deadSegment = segment
+	m.markDead()
+	if m.segment != segment {
+		return // its Sync is sent: ReadyForQuery will do what is left to do
+	}
+	m.discarding = true
+	m.toServer = pgwire.AppendFrame(m.toServer, pgwire.Parse, []byte(refusedName), []byte{0},
+		[]byte("sallyport cut this off"), []byte{0, 0, 0})
+	m.push(&expect{typ: pgwire.Parse, hidden: true})
+}
+
 // markDead keeps the answers to what follows in the segment from a client that
 // was told an error.
 func (m *machine) markDead() {
 	for _, e := range m.expects {
-		if e.segment == m.deadSegment && e.typ != pgwire.Sync {
+		if e.segment == m.deadSegment {
 			e.dead = true
 		}
 	}
@@ -216,6 +225,8 @@ func (m *machine) settle(e *expect) {
 	case fx.dropAll:
 		clear(m.statements)
 		clear(m.portals)
+	case fx.endsPortals:
+		clear(m.portals)
 	case fx.deallocate != "":
 		m.drop(pgwire.Target{Kind: 'S', Name: fx.deallocate})
 	}
@@ -224,7 +235,7 @@ func (m *machine) settle(e *expect) {
 	}
 }
 
-func (m *machine) copyBegins(e *expect) bool {
+func (m *machine) copyBegins() bool {
 	m.copyIn = true
 	// Syncs already sent are read by the server during COPY, and ignored.
 	kept := m.expects[:1]
@@ -232,13 +243,13 @@ func (m *machine) copyBegins(e *expect) bool {
 		if later.typ != pgwire.Sync {
 			return false
 		}
+		if m.barrier == later {
+			m.barrier = m.expects[0]
+		}
 		m.orphans++
 		m.segment++ // what follows is not what followed that Sync
 	}
 	m.expects = kept
-	if m.barrier == e {
-		m.barrier = nil
-	}
 	return true
 }
 
@@ -346,7 +357,11 @@ func (m *machine) readyForQuery(f pgwire.Frame) {
 	if m.barrier == e {
 		m.barrier = nil
 	}
-	if !e.hidden {
+	switch {
+	case e.dead && m.tx == txOpen:
+		// The client was told an error, so the transaction has to have failed.
+		m.abortHidden("sallyport cut this off", true)
+	case !e.hidden || e.tellReady:
 		m.toClient = append(m.toClient, f...)
 	}
 }

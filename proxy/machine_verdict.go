@@ -18,7 +18,6 @@ func (m *machine) verdict(j *job, v verdict) {
 	m.notify(v.notices)
 	if v.outcome == held {
 		m.state = awaiting
-		j.ticket = v.ticket
 		return
 	}
 	m.state = ready
@@ -46,7 +45,7 @@ func (m *machine) permitted(j *job, v verdict) {
 	case jobQuery:
 		delete(m.statements, "")
 		delete(m.portals, "")
-		m.forward(v.permit, &expect{typ: pgwire.Query, runs: v.runs, effects: v.effects})
+		m.forward(v.permit, &expect{typ: pgwire.Query, runs: v.runs, effects: v.effects, copies: v.copyIn})
 	case jobParse:
 		s := &statement{name: j.parse.Name, judged: v.judged}
 		m.forward(v.permit, &expect{typ: pgwire.Parse, name: s.name, stmt: s})
@@ -54,13 +53,16 @@ func (m *machine) permitted(j *job, v verdict) {
 		j.portal.approved = v.ticket
 		m.forward(v.permit, &expect{typ: pgwire.Bind, name: j.portal.name, portal: j.portal})
 	case jobExecute:
-		m.worked = true
 		j.portal.begun = true
-		e := &expect{typ: pgwire.Execute, name: j.portal.name, portal: j.portal, runs: v.runs, effects: v.effects}
+		e := &expect{typ: pgwire.Execute, name: j.portal.name, portal: j.portal, runs: v.runs, effects: v.effects, copies: v.copyIn}
+		// A limit that is hit has to abort what was written before it is committed.
+		e.holdsSync = len(v.runs) == 1 && v.runs[0].limitRows >= 0 && (m.worked || v.writes)
+		m.worked = true
 		m.forward(v.permit, e)
-		if v.effects.any() || v.copyIn {
+		if v.effects.any() || e.copies || e.holdsSync {
 			m.barrier = e
 		}
+		m.unsettled = m.unsettled || v.effects.any()
 	default:
 		m.fail(&Refusal{Code: codeInternal, Message: "a permit came for nothing"})
 	}
@@ -192,7 +194,13 @@ func (m *machine) abort() {
 	if m.state != ready || m.tx != txOpen || len(m.expects) > 0 || m.discarding || m.copyIn {
 		return
 	}
-	m.toServer = pgwire.AppendQuery(m.toServer, "sallyport closed the window")
-	m.push(&expect{typ: pgwire.Query, hidden: true})
+	m.abortHidden("sallyport closed the window", false)
+}
+
+// abortHidden makes the server fail its transaction without the client seeing it.
+// tell passes the ReadyForQuery on, in place of one that was kept back.
+func (m *machine) abortHidden(text string, tell bool) {
+	m.toServer = pgwire.AppendQuery(m.toServer, text)
+	m.push(&expect{typ: pgwire.Query, hidden: true, tellReady: tell})
 	m.segment++
 }

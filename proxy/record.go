@@ -56,6 +56,7 @@ func (g *gate) permit(ctx context.Context, j *job, jd *judged, frame pgwire.Fram
 		runs:    jd.runs(ids, g.Now(), closes, g.windowClosing(window)),
 		effects: fx,
 		copyIn:  jd.copiesIn(),
+		writes:  jd.writes(),
 	}
 }
 

@@ -320,9 +320,14 @@ func (s *session) pump() error {
 		s.mu.Unlock()
 		v := s.gate.decide(s.ctx, j)
 		s.mu.Lock()
+		j.ticket = v.ticket
 		s.m.verdict(j, v)
-		if v.outcome == held && s.m.deciding == j {
+		switch {
+		case v.outcome != held:
+		case s.m.deciding == j && s.m.state == awaiting:
 			s.waits.Go(func() { s.await(j, v.ticket) })
+		default: // the session ended while it was asked for
+			s.waits.Go(func() { s.withdraw(j, "the client left") })
 		}
 		s.m.advance()
 	}

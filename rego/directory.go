@@ -22,6 +22,8 @@ const (
 	// settle is how long files must be quiet before they are read: editors and the
 	// kubelet write in several steps.
 	settle = 50 * time.Millisecond
+	// restless is how long they may go on changing before they are read anyhow.
+	restless = time.Second
 	// poll is for filesystems that tell nothing, and for a directory that is not
 	// there yet.
 	poll = 15 * time.Second
@@ -83,17 +85,27 @@ func (d *directory) run(ctx context.Context) {
 	quiet.Stop()
 	slow := time.NewTicker(poll)
 	defer slow.Stop()
+	var since time.Time // something changed that was not read yet
+	changed := func() {
+		if since.IsZero() {
+			since = time.Now()
+		}
+		if time.Since(since) < restless {
+			quiet.Reset(settle)
+		}
+	}
 	for {
 		select {
 		case <-d.quit:
 			return
 		case ev := <-d.watcher.Events:
 			if d.concerns(ev.Name) {
-				quiet.Reset(settle)
+				changed()
 			}
 		case <-d.watcher.Errors: // an overflow: something was missed
-			quiet.Reset(settle)
+			changed()
 		case <-quiet.C:
+			since = time.Time{}
 			d.load(ctx)
 		case <-slow.C:
 			d.load(ctx)

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"reflect"
-	"sort"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -20,7 +20,8 @@ import (
 type layout struct {
 	kind   reflect.Kind
 	fields []fieldLayout // of structs, in the order Rego sorts keys
-	elem   *layout       // of pointers, slices and maps
+	named  map[string]*fieldLayout
+	elem   *layout // of pointers, slices and maps
 }
 
 type fieldLayout struct {
@@ -50,7 +51,11 @@ func layoutOf(t reflect.Type) *layout {
 				omit: opts == "omitempty", of: layoutOf(f.Type),
 			})
 		}
-		sort.Slice(l.fields, func(i, j int) bool { return l.fields[i].name < l.fields[j].name })
+		slices.SortFunc(l.fields, func(a, b fieldLayout) int { return strings.Compare(a.name, b.name) })
+		l.named = make(map[string]*fieldLayout, len(l.fields))
+		for i := range l.fields {
+			l.named[l.fields[i].name] = &l.fields[i]
+		}
 	case reflect.Pointer, reflect.Slice, reflect.Map:
 		l.elem = layoutOf(t.Elem())
 	case reflect.String, reflect.Bool, reflect.Int, reflect.Int64, reflect.Interface:
@@ -165,7 +170,7 @@ func (l *layout) find(v reflect.Value, path []string) (*layout, reflect.Value, b
 		}
 		switch l.kind {
 		case reflect.Struct:
-			f := l.field(path[0])
+			f := l.named[path[0]]
 			if f == nil || f.omit && absent(v.Field(f.index)) {
 				return nil, v, false
 			}
@@ -180,14 +185,6 @@ func (l *layout) find(v reflect.Value, path []string) (*layout, reflect.Value, b
 			return l, v, true
 		}
 	}
-}
-
-func (l *layout) field(name string) *fieldLayout {
-	i := sort.Search(len(l.fields), func(i int) bool { return l.fields[i].name >= name })
-	if i < len(l.fields) && l.fields[i].name == name {
-		return &l.fields[i]
-	}
-	return nil
 }
 
 // appendKey writes v so that different values are written differently.

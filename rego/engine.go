@@ -53,6 +53,7 @@ type Engine struct {
 	builtins builtinCaches
 	current  atomic.Pointer[snapshot]
 	news     *news
+	end      context.CancelFunc
 
 	mu      sync.Mutex
 	refused string        // why the newest bundle is not in use; guarded by mu
@@ -81,8 +82,10 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opa configuration: %w", err)
 	}
-	background := context.WithoutCancel(ctx) // what runs here ends with Close
+	// What runs in the background ends with Close, not with the caller's start-up.
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	e := &Engine{
+		end:     end,
 		manager: m,
 		log:     cfg.Log,
 		builtins: builtinCaches{
@@ -113,6 +116,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 func (e *Engine) Close(ctx context.Context) {
 	e.manager.Stop(ctx)
 	e.news.close()
+	e.end()
 }
 
 // Ready reports whether there is a policy to decide by.

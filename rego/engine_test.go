@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -499,5 +500,41 @@ func TestOPAConfiguration(t *testing.T) {
 	defer e.Close(context.Background())
 	if s := r.next(t); s.Error != "" {
 		t.Fatalf("%+v", s)
+	}
+}
+
+func TestCloseEndsWhatWasStarted(t *testing.T) {
+	dir := shipped(t)
+	before := runtime.NumGoroutine()
+	for range 3 {
+		e, err := New(t.Context(), Config{Directory: dir, Log: zerolog.Nop()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !e.Ready() {
+			t.Fatal(e.Status().Error)
+		}
+		e.Close(t.Context())
+		e.Close(t.Context()) // once more does nothing
+	}
+	for began := time.Now(); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Since(began) > 10*time.Second {
+			buf := make([]byte, 1<<16)
+			t.Fatalf("goroutines were %d, are %d:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
+		}
+	}
+}
+
+func TestConfigurationThatCannotStart(t *testing.T) {
+	for _, opa := range []string{
+		"bundles: {main: {service: nowhere, resource: bundle.tar.gz}}",
+		"discovery: {resource: x}",
+		"plugins: {gone: {}}",
+	} {
+		e, err := New(t.Context(), Config{OPA: []byte(opa), Log: zerolog.Nop()})
+		if err == nil {
+			e.Close(t.Context())
+			t.Errorf("%s was taken", opa)
+		}
 	}
 }

@@ -193,7 +193,7 @@ func (b *bundleFiles) widenManifest(added map[string]bool) error {
 
 // bundle parses the files.
 func (b *bundleFiles) bundle() (*bundle.Bundle, error) {
-	parsed, err := bundle.NewCustomReader(&loader{files: b.files}).
+	parsed, err := bundle.NewCustomReader(&reader{files: b.files}).
 		WithRegoVersion(ast.RegoV1).
 		WithProcessAnnotations(true).
 		WithSkipBundleVerification(true).
@@ -207,13 +207,13 @@ func (b *bundleFiles) bundle() (*bundle.Bundle, error) {
 	return &parsed, nil
 }
 
-// loader is OPA's view of the files.
-type loader struct {
+// reader is OPA's view of the files.
+type reader struct {
 	files []file
 	next  int
 }
 
-func (l *loader) NextFile() (*bundle.Descriptor, error) {
+func (l *reader) NextFile() (*bundle.Descriptor, error) {
 	if l.next >= len(l.files) {
 		return nil, io.EOF
 	}
@@ -223,7 +223,7 @@ func (l *loader) NextFile() (*bundle.Descriptor, error) {
 	return bundle.NewDescriptor(name, name, bytes.NewReader(f.content)), nil
 }
 
-func (l *loader) WithFilter(filter.LoaderFilter) bundle.DirectoryLoader   { return l }
-func (l *loader) WithPathFormat(bundle.PathFormat) bundle.DirectoryLoader { return l }
-func (l *loader) WithSizeLimitBytes(int64) bundle.DirectoryLoader         { return l }
-func (l *loader) WithFollowSymlinks(bool) bundle.DirectoryLoader          { return l }
+func (l *reader) WithFilter(filter.LoaderFilter) bundle.DirectoryLoader   { return l }
+func (l *reader) WithPathFormat(bundle.PathFormat) bundle.DirectoryLoader { return l }
+func (l *reader) WithSizeLimitBytes(int64) bundle.DirectoryLoader         { return l }
+func (l *reader) WithFollowSymlinks(bool) bundle.DirectoryLoader          { return l }

@@ -29,7 +29,8 @@ func (c *checker) lint(m *ast.Module) {
 		words := headWords(r.Head)
 		known, phase := asked[words[0]]
 		switch {
-		case !phase && len(words) > 0 && r.Default:
+		case !phase && slices.Contains(asked["statement"], words[0]):
+			c.at(r.Location, "nobody asks for %[1]s: write statement.%[1]s or session.%[1]s", words[0])
 		case !phase:
 			if near := nearest(words[0], []string{"session", "statement"}); near != "" && len(words) > 1 {
 				c.at(r.Location, "nobody asks for %s (did you mean %s?)", strings.Join(words, "."), near)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport/sallyport/internal/approval"
 	"github.com/sallyport/sallyport/internal/grant"
 	"github.com/sallyport/sallyport/internal/identity"
 	"github.com/sallyport/sallyport/proxy"
@@ -62,6 +61,9 @@ func (a *API) requestGrant(w http.ResponseWriter, r *http.Request, by *identity.
 // refusedWindow says over HTTP what a session would be told.
 func refusedWindow(refusal *proxy.Refusal) *Fault {
 	f := &Fault{status: http.StatusForbidden, Word: "denied", Message: refusal.Message, Hint: refusal.Hint, DecisionID: refusal.Detail.DecisionID}
+	if refusal.Detail.Rule == "sallyport/binding" { // its hint is for SQL clients
+		f.Hint = "Name it: \"binding\" in the body, --binding on the command line."
+	}
 	if refusal.Detail.Retryable {
 		f.status, f.Word = http.StatusServiceUnavailable, "unavailable"
 	}
@@ -164,7 +166,7 @@ func (a *API) closeGrant(w http.ResponseWriter, r *http.Request, g *grant.Grant,
 		return 0, nil, fault
 	}
 	// A revocation that has begun is carried out, though nobody waits for the answer.
-	closed, err := shut(context.WithoutCancel(r.Context()), g.ID, approval.PartyOf(by).String(), why.Reason)
+	closed, err := shut(context.WithoutCancel(r.Context()), g.ID, signature(by), why.Reason)
 	switch {
 	case errors.Is(err, grant.ErrState):
 		return 0, nil, &Fault{status: http.StatusConflict, Word: "conflict", Message: g.ID + " is " + string(closed.State) + " already"}

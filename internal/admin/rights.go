@@ -33,13 +33,25 @@ func mayRevoke(g *grant.Grant, by *identity.Principal) bool {
 // mayEnd: whose window it is gives it back.
 func mayEnd(g *grant.Grant, by *identity.Principal) bool { return mySide(g.Principal, by) }
 
-// isNamed reads the forms in which bindings and rules name approvers.
+// isNamed reads the forms in which bindings and rules name approvers, as approval
+// does: a group stands for the people in it, software is named itself.
 func isNamed(form string, p *identity.Principal) bool {
 	if name, ok := strings.CutPrefix(form, "group:"); ok {
-		return name != "" && slices.Contains(p.Groups, name)
+		return name != "" && p.Kind == identity.KindUser && slices.Contains(p.Groups, name)
 	}
 	if subject, ok := strings.CutPrefix(form, "subject:"); ok {
 		return subject != "" && subject == p.Subject
 	}
 	return form != "" && (form == p.Subject || form == p.Name)
+}
+
+// signature is how somebody is written down as having done something: by what they
+// are called, and by the subject wherever that is something else, since anybody may
+// be called anything.
+func signature(by *identity.Principal) string {
+	name := approval.PartyOf(by).String()
+	if name == by.Subject {
+		return name
+	}
+	return name + " (" + by.Subject + ")"
 }

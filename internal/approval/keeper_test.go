@@ -167,11 +167,15 @@ func TestWhoMayDecide(t *testing.T) {
 	proxyOfCarol.OnBehalfOf = &identity.OnBehalfOf{Subject: "carol"}
 	proxyOfAgent := user("bot", "dba")
 	proxyOfAgent.OnBehalfOf = &identity.OnBehalfOf{Subject: "agent"}
+	software := user("bot", "dba")
+	software.Kind = identity.KindWorkload
 	for name, c := range map[string]struct {
 		approvers string
 		by        *identity.Principal
 		want      error
 	}{
+		"software in the group":          {"group:dba", software, approval.ErrNotApprover},
+		"software named itself":          {"subject:bot", software, nil},
 		"group":                          {"group:dba", user("bob", "dba"), nil},
 		"subject":                        {"subject:bob", user("bob"), nil},
 		"subject, bare":                  {"bob", user("bob"), nil},

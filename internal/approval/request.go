@@ -175,15 +175,20 @@ func mayDecide(r *Request, by *identity.Principal) error {
 			return nil
 		}
 	}
+	if by.Kind != identity.KindUser {
+		return explain(ErrNotApprover, "%s can be decided by %s; %s is software, and a group stands for the people in it", r.ID, strings.Join(r.Approvers, ", "), PartyOf(by))
+	}
 	if !by.GroupsComplete {
 		return explain(ErrNotApprover, "%s can be decided by %s; the token of %s does not carry all of its groups, ask the issuer for a token with fewer or filtered groups", r.ID, strings.Join(r.Approvers, ", "), PartyOf(by))
 	}
 	return explain(ErrNotApprover, "%s can be decided by %s", r.ID, strings.Join(r.Approvers, ", "))
 }
 
+// isApprover reports whether a form names the principal. A group stands for the
+// people in it: software decides only where it is named itself.
 func isApprover(form string, p *identity.Principal) bool {
 	if name, ok := strings.CutPrefix(form, "group:"); ok {
-		return name != "" && slices.Contains(p.Groups, name)
+		return name != "" && p.Kind == identity.KindUser && slices.Contains(p.Groups, name)
 	}
 	if subject, ok := strings.CutPrefix(form, "subject:"); ok {
 		return subject != "" && subject == p.Subject

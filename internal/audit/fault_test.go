@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -174,6 +175,7 @@ func TestWhoGivesUpWhileQueuedLeavesNoRecord(t *testing.T) {
 		if n == 1 {
 			break
 		}
+		runtime.Gosched()
 	}
 	cancel()
 	if err := <-gaveUp; !errors.Is(err, context.Canceled) {

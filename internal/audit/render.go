@@ -207,7 +207,10 @@ func prefixedRule(r *Record) string {
 	if name == "" {
 		return ""
 	}
-	if r.Policy != "" && r.Rule != "" {
+	switch {
+	case strings.Contains(r.Rule, "/"):
+		name = r.Rule // the label names its policy itself
+	case r.Policy != "" && r.Rule != "":
 		name = r.Policy + "/" + r.Rule
 	}
 	return visible(name) + ": "

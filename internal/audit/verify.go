@@ -117,9 +117,16 @@ func (l *link) follow(line []byte) (bad int, why string) {
 	return 0, ""
 }
 
+// lineStart begins each line, and cannot come again in one: quotes in strings are escaped.
+var lineStart = []byte(`{"v":` + strconv.Itoa(Version) + `,"seq":`)
+
 // oneObject reports whether a line can be what appendBody wrote, so far as this can
-// be told quickly. That it is exactly that, the next line's hash says.
+// be told quickly, and is not two lines that lost what was between them. That it is
+// exactly what was written, the next line's hash says.
 func oneObject(line []byte) bool {
+	if bytes.Contains(line[1:], lineStart) {
+		return false
+	}
 	for _, c := range line {
 		if c < ' ' {
 			return false
@@ -136,7 +143,7 @@ type head struct {
 // parseHead reads what appendHead writes, and nothing else.
 func parseHead(line []byte) (head, bool) {
 	var h head
-	rest, ok := bytes.CutPrefix(line, []byte(`{"v":`+strconv.Itoa(Version)+`,"seq":`))
+	rest, ok := bytes.CutPrefix(line, lineStart)
 	if !ok {
 		return h, false
 	}

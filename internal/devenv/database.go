@@ -68,7 +68,8 @@ func (db *database) fill(ctx context.Context, seed string) error {
 	if err != nil {
 		return err
 	}
-	return db.exec(ctx, "ANALYZE")
+	// Tools bring schemas of their own, by the direct connection or through the proxy.
+	return db.exec(ctx, fmt.Sprintf("GRANT ALL ON DATABASE %s TO %s; GRANT ALL ON SCHEMA public TO %s; ANALYZE", databaseName, appRole, appRole))
 }
 
 func (db *database) exec(ctx context.Context, sql string) error {

@@ -43,7 +43,8 @@ type Postgres struct {
 
 	password string
 	owner    owner
-	remove   []string
+	remove   []string // directories made
+	reaper   *reaper
 	cmd      *exec.Cmd
 	done     chan struct{}
 	stop     sync.Once
@@ -98,10 +99,13 @@ func (p *Postgres) start(ctx context.Context, bin string, o PostgresOptions) err
 	if err := p.makeDirs(o.Dir); err != nil {
 		return err
 	}
+	var err error
+	if p.reaper, err = startReaper(p.remove); err != nil {
+		return err
+	}
 	if err := p.initdb(ctx, bin); err != nil {
 		return err
 	}
-	var err error
 	for range portAttempts {
 		if p.Port, err = choosePort(o.Port); err != nil {
 			return err
@@ -142,7 +146,10 @@ func (p *Postgres) Stop() {
 	p.stop.Do(func() {
 		p.kill()
 		for _, dir := range p.remove {
-			_ = os.RemoveAll(dir)
+			_ = os.RemoveAll(dir) // what cannot be removed is left
+		}
+		if p.reaper != nil {
+			p.reaper.dismiss()
 		}
 	})
 }
@@ -227,6 +234,7 @@ func (p *Postgres) run(ctx context.Context, bin string, settings map[string]stri
 		p.cmd = nil
 		return err
 	}
+	p.reaper.watch(cmd.Process.Pid)
 	select {
 	case <-ready:
 		return nil

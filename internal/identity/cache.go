@@ -45,17 +45,22 @@ func (c *cache) put(sum [sha256.Size]byte, entry *cached, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.entries) >= maxCached {
-		for key, old := range c.entries {
-			if !old.good(now) {
-				delete(c.entries, key)
-			}
-		}
-	}
-	for key := range c.entries {
-		if len(c.entries) < maxCached {
-			break
-		}
-		delete(c.entries, key)
+		c.makeRoom(now)
 	}
 	c.entries[sum] = entry
+}
+
+// makeRoom drops what is no longer good, and where that is little, some of the rest too, so that it is not called at each put.
+func (c *cache) makeRoom(now time.Time) {
+	for sum, entry := range c.entries {
+		if !entry.good(now) {
+			delete(c.entries, sum)
+		}
+	}
+	for sum := range c.entries {
+		if len(c.entries) <= maxCached*3/4 {
+			return
+		}
+		delete(c.entries, sum)
+	}
 }

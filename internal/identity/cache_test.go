@@ -28,9 +28,8 @@ func TestCacheIsBounded(t *testing.T) {
 		t.Errorf("%d entries are left, want the two that are good", len(c.entries))
 	}
 	for n := range 2 * maxCached {
-		put(n, now.Add(time.Minute))
-	}
-	if len(c.entries) != maxCached {
-		t.Errorf("%d entries, want no more than %d", len(c.entries), maxCached)
+		if sum := put(n, now.Add(time.Minute)); c.get(sum, now) == nil || len(c.entries) > maxCached {
+			t.Fatalf("after number %d there are %d entries, want no more than %d and the new one among them", n, len(c.entries), maxCached)
+		}
 	}
 }

@@ -27,8 +27,7 @@ var (
 )
 
 // Main is the TestMain of packages that use the server: it runs the tests and
-// stops the server. Without it the server ends with the process (on Linux), but
-// its directory stays.
+// stops the server. Without it the server ends shortly after the process.
 func Main(m *testing.M) {
 	code := m.Run()
 	if shared != nil {

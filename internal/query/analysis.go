@@ -19,6 +19,7 @@ type Analysis struct {
 	Refusal *Error
 
 	// What the proxy has to know beyond the decision.
+	Chain       bool          // COMMIT or ROLLBACK AND CHAIN
 	Transaction string        // begin, commit, rollback, savepoint, release, rollback_to; "" for other kinds
 	Setting     *Setting      // SET, RESET, and set_config where it is the whole statement
 	Deallocate  *Deallocate   // SQL DEALLOCATE

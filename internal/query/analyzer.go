@@ -13,6 +13,7 @@ import (
 type Analyzer struct {
 	snapshot *catalog.Snapshot
 	views    sync.Map // catalog.OID to *viewSummary
+	lineages sync.Map // catalog.OID to map[string]Lineage
 }
 
 // NewAnalyzer returns an analyzer. It is cheap; what it learns of views it keeps.
@@ -55,6 +56,7 @@ type state struct {
 	changes    bool   // data-modifying somewhere
 	unfiltered bool   // an UPDATE or DELETE without WHERE
 	into       bool   // SELECT … INTO
+	nested     bool   // inside EXPLAIN, COPY or CREATE: not a statement by itself
 }
 
 type tableKey struct{ id, via string }
@@ -83,11 +85,18 @@ func (s *state) touch(r *catalog.Relation, access ...string) {
 	s.addTable(Table{ID: r.ID(), Schema: r.Schema, Name: r.Name, Kind: r.Kind, Access: access, Via: s.via})
 	s.relation(r.OID)
 	summary := s.viewOf(r)
-	if summary == nil {
+	if summary == nil || only1(access, "ddl") {
 		return
 	}
 	for _, t := range summary.tables {
-		t.Access = append(append([]string(nil), t.Access...), writes(access)...)
+		var through []string
+		if r.Kind == catalog.View {
+			through = writes(access)
+		}
+		if !only1(access, "insert") { // INSERT reads nothing of the view
+			through = append(through, t.Access...)
+		}
+		t.Access = through
 		s.addTable(t)
 	}
 	for _, oid := range summary.relations {
@@ -105,6 +114,8 @@ func (s *state) touch(r *catalog.Relation, access ...string) {
 		}
 	}
 }
+
+func only1(list []string, s string) bool { return len(list) == 1 && list[0] == s }
 
 // writes are the accesses to a view that reach the tables beneath.
 func writes(access []string) []string {
@@ -168,6 +179,7 @@ func (s *state) unresolvedList() []string {
 
 // read notes a read of a DML target's column, and of what the column is made of.
 func (s *state) read(r *catalog.Relation, c *catalog.Column) {
+	s.addTable(Table{ID: r.ID(), Schema: r.Schema, Name: r.Name, Kind: r.Kind, Access: []string{"read"}, Via: s.via})
 	s.addRead(columnID(r, c.Name), s.how)
 	for _, parent := range s.snapshot.Ancestors(r) {
 		if parent.Column(c.Name) != nil {
@@ -202,6 +214,11 @@ func columnIndex(r *catalog.Relation, c *catalog.Column) int {
 // finish writes down what was found.
 func (s *state) finish() {
 	s.impliedCasts()
+	for called := range s.functions { // it may do anything
+		if called.function.Volatility == "volatile" && called.function.OID.User() {
+			s.out.Schema = true
+		}
+	}
 	s.propagate()
 	// What nothing uses was still read: as far as is known, something was made of it.
 	for _, c := range s.cells {

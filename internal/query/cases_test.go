@@ -176,7 +176,7 @@ func tellRest(a *Analysis, line func(name, format string, args ...any)) {
 	for _, r := range a.Reads {
 		line("reads", "%s in %s", r.Column, r.How)
 	}
-	line("transaction", "%s", a.Transaction)
+	line("transaction", "%s%s", a.Transaction, map[bool]string{true: " chain"}[a.Chain])
 	if a.Setting != nil {
 		line("setting", "%s %q local=%v reset=%v opaque=%v", a.Setting.Name, a.Setting.Values, a.Setting.Local, a.Setting.Reset, a.Setting.Opaque)
 	}

@@ -116,6 +116,27 @@ func (s *state) subscripted(v value, slice bool) value {
 	return out
 }
 
+// fieldOfRow is (t).column, which is no more than t.column.
+func (s *state) fieldOfRow(n *pg_query.A_Indirection, sc *scope) (value, bool) {
+	fields := n.Arg.GetColumnRef().GetFields()
+	name := n.Indirection[0].GetString_()
+	if len(fields) != 1 || fields[0].GetString_() == nil || name == nil {
+		return value{}, false
+	}
+	row := fields[0].GetString_().Sval
+	if column, ambiguous := sc.findColumn(row); column != nil || ambiguous {
+		return value{}, false
+	}
+	e := sc.findEntry("", row)
+	if e == nil || e.find(name.Sval) < 0 {
+		return value{}, false
+	}
+	if e.scan != nil {
+		e.scan.WholeRow = true // a subquery's row has no type to select from
+	}
+	return s.indirect(s.entryColumnValue(e, e.find(name.Sval)), n.Indirection[1:], sc), true
+}
+
 // selectField is (v).name: a field, or else a function of it.
 func (s *state) selectField(v value, name string) value {
 	if v.row != nil {

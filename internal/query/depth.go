@@ -8,10 +8,10 @@ import (
 
 // maxDepth caps how deep a statement's tree can become. The parser's C code
 // recurses over the tree on a stack Go does not guard: the frailest step,
-// deparsing nested SELECTs, needs some 1.5 kB of it per token, and a stack has
+// deparsing a chain of NOTNULL, needs some 1.8 kB of it per token, and a stack has
 // 2 MiB where the limit is "unlimited", 8 MiB as a rule. depth_test.go proves the
 // cap for chains of every kind.
-const maxDepth = 1000
+const maxDepth = 700
 
 // checkDepth counts tokens with PostgreSQL's own scanner, which does not recurse,
 // and refuses what could make a tree deeper than maxDepth.

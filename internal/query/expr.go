@@ -40,6 +40,9 @@ func (s *state) expression(node *pg_query.Node, sc *scope) value {
 	case *pg_query.Node_SubLink:
 		return s.subLink(n.SubLink, sc)
 	case *pg_query.Node_AIndirection:
+		if v, ok := s.fieldOfRow(n.AIndirection, sc); ok {
+			return v
+		}
 		return s.indirect(s.expression(n.AIndirection.Arg, sc), n.AIndirection.Indirection, sc)
 	case *pg_query.Node_SetToDefault:
 		return value{known: true}
@@ -173,6 +176,9 @@ func (s *state) typeName(oid catalog.OID) string {
 	t := s.snapshot.TypeByOID(oid)
 	if t == nil {
 		return ""
+	}
+	if t.Elem != 0 && t.Category == 'A' {
+		return s.typeName(t.Elem) + "[]"
 	}
 	if t.Schema == "pg_catalog" {
 		return t.Name

@@ -164,8 +164,12 @@ func (s *state) join(j *pg_query.JoinExpr, sc *scope) fromItem {
 func (s *state) joinEntry(columns []visibleColumn) *rangeEntry {
 	e := &rangeEntry{columns: make([]entryColumn, len(columns))}
 	for i := range columns {
-		v := s.refer(&columns[i])
-		e.columns[i] = entryColumn{name: columns[i].name, typ: v.typ, cell: s.newCell(v)}
+		for _, part := range columns[i].parts {
+			if part.entry.scan != nil { // its columns can be renamed by position
+				part.entry.scan.All = true
+			}
+		}
+		e.columns[i] = entryColumn{name: columns[i].name, typ: columns[i].typ, join: &columns[i]}
 	}
 	return e
 }

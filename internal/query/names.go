@@ -44,19 +44,15 @@ func names(nodes []*pg_query.Node) (list []string, ok bool) {
 	return list, true
 }
 
-// quoted writes a possibly qualified name for a message.
+// quoted writes a possibly qualified name for a message, as PostgreSQL does.
 func quoted(parts ...string) string {
-	var b strings.Builder
+	kept := make([]string, 0, len(parts))
 	for _, part := range parts {
-		if part == "" {
-			continue
+		if part != "" {
+			kept = append(kept, part)
 		}
-		if b.Len() > 0 {
-			b.WriteByte('.')
-		}
-		b.WriteString(catalog.QuoteIdent(part))
 	}
-	return `"` + b.String() + `"`
+	return `"` + strings.Join(kept, ".") + `"`
 }
 
 // findRelation returns the relation a name means, or nil.

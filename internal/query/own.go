@@ -2,6 +2,8 @@ package query
 
 import (
 	pg_query "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/sallyport/sallyport/internal/catalog"
 )
 
 // ownSchema is the schema of the functions the proxy answers itself. It exists in
@@ -80,12 +82,13 @@ func plainCall(fc *pg_query.FuncCall) bool {
 
 // argument reads a literal or a parameter, with or without casts.
 func (s *state) argument(node *pg_query.Node) (Arg, bool) {
+	var typ catalog.OID
 	for node.GetTypeCast() != nil {
-		s.findType(node.GetTypeCast().TypeName)
+		typ = s.findType(node.GetTypeCast().TypeName)
 		node = node.GetTypeCast().Arg
 	}
 	if p := node.GetParamRef(); p != nil {
-		s.parameter(int(p.Number), 0)
+		s.parameter(int(p.Number), typ)
 		return Arg{Param: int(p.Number)}, true
 	}
 	c := node.GetAConst()

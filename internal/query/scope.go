@@ -25,6 +25,7 @@ type entryColumn struct {
 	typ  catalog.OID
 	cell *cell
 	col  *catalog.Column
+	join *visibleColumn // of a join with an alias: the column it stands for
 }
 
 // A visibleColumn is a column that a bare name, or *, means. After JOIN … USING it
@@ -164,7 +165,9 @@ func (s *state) referSystem(e *rangeEntry, name string) {
 func (s *state) column(e *rangeEntry, i int) *cell {
 	c := &e.columns[i]
 	s.seenType(c.typ)
-	if c.cell == nil {
+	if c.cell == nil && c.join != nil {
+		c.cell = s.newCell(s.refer(c.join))
+	} else if c.cell == nil {
 		c.cell = s.relationCell(e.base, c.col)
 	}
 	if e.scan != nil && c.col != nil {

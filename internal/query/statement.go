@@ -2,6 +2,8 @@ package query
 
 import (
 	pg_query "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/sallyport/sallyport/internal/catalog"
 )
 
 // statement analyses the statement by its kind. Kinds that move or change data
@@ -39,7 +41,7 @@ func dmlKind(node *pg_query.Node) string {
 // made a table of.
 func (s *state) topSelect(st *pg_query.SelectStmt) []output {
 	s.kind("select", "read")
-	if s.ownCall(st) || s.setConfig(st) {
+	if !s.nested && (s.ownCall(st) || s.setConfig(st)) {
 		return nil
 	}
 	outputs := s.selectStatement(st, nil, nil)
@@ -74,7 +76,7 @@ func filteredSelect(st *pg_query.SelectStmt) bool {
 // selectInto is SELECT … INTO: a CREATE TABLE AS.
 func (s *state) selectInto(into *pg_query.IntoClause) {
 	s.into = true
-	s.created(into.Rel)
+	s.creating(into.Rel, catalog.Table)
 }
 
 // created refuses what would be a temporary object, whose name would hide others,

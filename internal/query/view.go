@@ -45,6 +45,9 @@ func (v *viewSummary) edges(s *state, i int) []edge {
 
 // lineage tells rewriting what each column of a relation is made of.
 func (s *state) lineage(r *catalog.Relation) map[string]Lineage {
+	if known, ok := s.analyzer.lineages.Load(r.OID); ok {
+		return known.(map[string]Lineage) //nolint:forcetypeassert // stored below
+	}
 	summary, ancestors := s.viewOf(r), s.snapshot.Ancestors(r)
 	if summary == nil && len(ancestors) == 0 {
 		return nil
@@ -64,6 +67,7 @@ func (s *state) lineage(r *catalog.Relation) map[string]Lineage {
 		}
 		all[c.Name] = l
 	}
+	s.analyzer.lineages.Store(r.OID, all)
 	return all
 }
 

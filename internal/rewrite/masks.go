@@ -55,8 +55,8 @@ func (m maskSet) add(id string, mask Mask) {
 	m[id] = mask
 }
 
-// of returns the mask of a column as the scan reads it. A view's column has the mask
-// of the base column that it is, and is hidden when it is made of a masked one.
+// of returns the mask of a column as the scan reads it. A view's column has the masks
+// of the column that it is, and is hidden when it is made of a masked one.
 func (m maskSet) of(scan *query.Scan, c *catalog.Column) (Mask, bool) {
 	mask, masked := m[columnID(scan.Relation, c)]
 	lineage := scan.Lineage[c.Name]
@@ -65,7 +65,7 @@ func (m maskSet) of(scan *query.Scan, c *catalog.Column) (Mask, bool) {
 		if !ok {
 			continue
 		}
-		if !lineage.Plain || len(lineage.Bases) != 1 {
+		if !lineage.Plain {
 			inherited = Mask{Function: "null"}
 		}
 		if masked {

@@ -19,22 +19,28 @@ func (w *writer) alias(scan *maskedScan) (string, error) {
 		return r.Name, nil
 	}
 	name := r.Schema + "." + r.Name
-	clash := false
+	// How columns and rows of what is named so are referred to.
+	byTable, bySchema, locked := false, false, false
 	walkMessages(w.r.Analysis.Statement.Node, func(m any) {
 		switch m := m.(type) {
 		case *pg_query.Alias:
-			clash = clash || m.Aliasname == name
-		case *pg_query.ColumnRef: // table.column: of which, it would take scopes to know
-			clash = clash || len(m.Fields) == 2 && m.Fields[0].GetString_().GetSval() == r.Name
+			byTable = byTable || m.Aliasname == name
+		case *pg_query.ColumnRef:
+			byTable = byTable || len(m.Fields) == 2 && m.Fields[0].GetString_().GetSval() == r.Name
+			bySchema = bySchema || len(m.Fields) > 2 && m.Fields[len(m.Fields)-2].GetString_().GetSval() == r.Name
 		case *pg_query.LockingClause:
-			clash = clash || slices.ContainsFunc(m.LockedRels, func(n *pg_query.Node) bool { return n.GetRangeVar().GetRelname() == r.Name })
+			locked = locked || slices.ContainsFunc(m.LockedRels, func(n *pg_query.Node) bool { return n.GetRangeVar().GetRelname() == r.Name })
 		}
 	})
-	if clash || w.readBare(r) {
+	switch {
+	case !byTable && !locked && !w.readBare(r):
+		return name, nil
+	case !bySchema && !locked:
+		return r.Name, nil // names hide each other as before; side by side, the server complains
+	default: // it would take scopes to know which reference is to which
 		return "", refusal(scan.first, "is in a table whose name, without its schema, stands for something else in the statement too",
 			"Give the tables aliases and refer to their columns by them.")
 	}
-	return name, nil
 }
 
 // readBare reports whether the relation is read without an alias where no subquery

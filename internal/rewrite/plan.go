@@ -23,6 +23,13 @@ func (m maskSet) plan(r Request) ([]*maskedScan, error) {
 	if len(m) == 0 {
 		return nil, nil
 	}
+	if a := r.Analysis; !a.Shape.Complete || len(a.Shape.Unresolved) > 0 {
+		return nil, &query.Error{
+			Code:    insufficientPrivilege,
+			Message: "a statement of which not everything is understood cannot be masked: " + list(a.Shape.Unresolved),
+			Hint:    "Leave out what is not understood, or the masked columns.",
+		}
+	}
 	if err := m.checkReads(r); err != nil {
 		return nil, err
 	}
@@ -83,19 +90,9 @@ func (m maskSet) scan(scan *query.Scan) (*maskedScan, error) {
 // checkReads refuses reads that are no scans: targets of DML, COPY and the like.
 func (m maskSet) checkReads(r Request) error {
 	for _, read := range r.Analysis.Reads {
-		if _, ok := m[read.Column]; ok {
+		if m.has(read.Column) {
 			return refusal(read.Column, "may not be read by "+read.How,
 				"Leave the column out there. A plain SELECT reads it masked.")
-		}
-		relation, _ := find(r.Snapshot, read.Column)
-		if relation == nil || !isView(relation) {
-			continue
-		}
-		for _, c := range r.Analysis.Shape.Columns {
-			if _, ok := m[c.ID]; ok && c.Via == relation.ID() {
-				return refusal(c.ID, fmt.Sprintf("may not be read through view %s by %s", c.Via, read.How),
-					"A plain SELECT reads it masked.")
-			}
 		}
 	}
 	return nil
@@ -109,37 +106,60 @@ var outputUses = []string{"projected", "derived"}
 // on their columns can undo, and views that cannot be seen through.
 func (m maskSet) checkViews(r Request) error {
 	for _, c := range r.Analysis.Shape.Columns {
-		if _, ok := m[c.ID]; !ok || c.Via == "" {
+		if !m.has(c.ID) || c.Via == "" {
 			continue
 		}
-		var bad []string
-		for _, use := range c.Uses {
-			if !slices.Contains(outputUses, use) {
-				bad = append(bad, use)
-			}
-		}
-		if len(bad) > 0 {
-			return refusal(c.ID, fmt.Sprintf("view %s uses it otherwise than to show it (%s), which its mask cannot follow", c.Via, list(bad)),
-				"Select from "+c.Table+" itself, where the column is masked.")
-		}
-		if relation, _ := find(r.Snapshot, c.ID); relation != nil && isView(relation) && relation.ID() != c.Via {
-			return refusal(c.ID, fmt.Sprintf("cannot be masked when it is read through view %s", c.Via),
-				"Select from "+c.Table+" itself, where the column is masked.")
-		}
 		for _, scan := range r.Analysis.Scans {
+			if !isView(scan.Relation) {
+				continue
+			}
 			if err := checkLineage(scan, c); err != nil {
 				return err
+			}
+			if len(beyondOutput(c.Uses)) > 0 {
+				if err := m.checkDefinition(scan.Relation, r.Snapshot); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
 }
 
+// checkDefinition tells what a view does with columns from what the statement does
+// with the view: of a statement that only mentions the view, all is the view's.
+func (m maskSet) checkDefinition(view *catalog.Relation, s *catalog.Snapshot) error {
+	mention, err := query.Parse("SELECT FROM "+view.ID(), query.Limits{})
+	if err != nil || len(mention) != 1 {
+		return internal("view " + view.ID() + " cannot be analysed")
+	}
+	for _, c := range query.NewAnalyzer(s).Analyze(mention[0], query.Env{}).Shape.Columns {
+		if bad := beyondOutput(c.Uses); m.has(c.ID) && len(bad) > 0 {
+			return refusal(c.ID, fmt.Sprintf("view %s uses it otherwise than to show it (%s), which its mask cannot follow", c.Via, list(bad)),
+				"Select from "+c.Table+" itself, where the column is masked.")
+		}
+	}
+	return nil
+}
+
+// beyondOutput lists the uses that masking a view's columns does not cover.
+func beyondOutput(uses []string) []string {
+	var bad []string
+	for _, use := range uses {
+		if !slices.Contains(outputUses, use) {
+			bad = append(bad, use)
+		}
+	}
+	return bad
+}
+
+func (m maskSet) has(id string) bool {
+	_, ok := m[id]
+	return ok
+}
+
 // checkLineage refuses columns of a view of which it is not known what they are made of.
 func checkLineage(scan *query.Scan, base query.Column) error {
-	if !isView(scan.Relation) {
-		return nil
-	}
 	for _, c := range exposed(scan) {
 		if _, known := scan.Lineage[c.Name]; !known {
 			return refusal(base.ID, fmt.Sprintf("it is not known whether %s shows it", columnID(scan.Relation, c)),
@@ -153,7 +173,7 @@ func checkLineage(scan *query.Scan, base query.Column) error {
 // nor a read accounts for. It should find nothing.
 func (m maskSet) checkCovered(a *query.Analysis) error {
 	for _, c := range a.Shape.Columns {
-		if _, ok := m[c.ID]; !ok || c.Via != "" || slices.Equal(c.Uses, []string{"written"}) {
+		if !m.has(c.ID) || c.Via != "" || slices.Equal(c.Uses, []string{"written"}) {
 			continue
 		}
 		covered := slices.ContainsFunc(a.Scans, func(scan *query.Scan) bool {

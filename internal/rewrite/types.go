@@ -1,6 +1,8 @@
 package rewrite
 
 import (
+	"sync"
+
 	"github.com/sallyport/sallyport/internal/catalog"
 )
 
@@ -49,24 +51,15 @@ func typeText(c *catalog.Column, t *catalog.Type, s *catalog.Snapshot) string {
 	if t.Kind == 'd' {
 		return domainText(t, s)
 	}
-	n, err := parseOne("SELECT NULL::" + c.TypeName)
-	if err != nil {
-		return qualifiedType(t)
-	}
-	targets := n.GetSelectStmt().GetTargetList()
-	if len(targets) != 1 {
-		return qualifiedType(t)
-	}
-	name := targets[0].GetResTarget().GetVal().GetTypeCast().GetTypeName()
-	names := name.GetNames()
+	names := typeNames(c.TypeName)
 	switch len(names) {
 	case 1: // a name like any other, which must be found in pg_catalog
-		if known := s.Type("pg_catalog", names[0].GetString_().GetSval()); known == nil || !sameType(known, t) {
+		if known := s.Type("pg_catalog", names[0]); known == nil || !sameType(known, t) {
 			return qualifiedType(t)
 		}
 		return "pg_catalog." + c.TypeName
 	case 2: // a key word, or qualified already
-		known := s.Type(names[0].GetString_().GetSval(), names[1].GetString_().GetSval())
+		known := s.Type(names[0], names[1])
 		if known == nil || !sameType(known, t) {
 			return qualifiedType(t)
 		}
@@ -74,6 +67,28 @@ func typeText(c *catalog.Column, t *catalog.Type, s *catalog.Snapshot) string {
 	default:
 		return qualifiedType(t)
 	}
+}
+
+// namesOfTypes remembers what typeNames has parsed; there are only so many types.
+var namesOfTypes sync.Map // string to []string
+
+// typeNames returns the parts of the name in a type as format_type writes it, nil
+// when it does not parse.
+func typeNames(text string) []string {
+	if known, ok := namesOfTypes.Load(text); ok {
+		if names, ok := known.([]string); ok {
+			return names
+		}
+	}
+	var names []string
+	n, err := parseOne("SELECT NULL::" + text)
+	if targets := n.GetSelectStmt().GetTargetList(); err == nil && len(targets) == 1 {
+		for _, name := range targets[0].GetResTarget().GetVal().GetTypeCast().GetTypeName().GetNames() {
+			names = append(names, name.GetString_().GetSval())
+		}
+	}
+	namesOfTypes.Store(text, names)
+	return names
 }
 
 // sameType reports whether the named type is the column's, or its element's.

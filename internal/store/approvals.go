@@ -89,5 +89,5 @@ func (s *SQLite) Approvals(ctx context.Context, f approval.Filter) ([]approval.R
 	w.equal("grant_id", f.GrantID)
 	w.equal("session_id", f.SessionID)
 	w.flag("unrecorded", f.Unrecorded)
-	return list(ctx, s.read, selectApproval+w.String()+" ORDER BY created_at DESC, id"+limit(f.Limit), w.args, scanApproval)
+	return list(ctx, s.read, selectApproval+w.String()+" ORDER BY created_at DESC, rowid DESC"+limit(f.Limit), w.args, scanApproval)
 }

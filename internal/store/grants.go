@@ -103,5 +103,5 @@ func (s *SQLite) Grants(ctx context.Context, f grant.Filter) ([]grant.Grant, err
 		}
 		w.flag("state IN ("+strings.Join(quoted, ", ")+")", true)
 	}
-	return list(ctx, s.read, selectGrant+w.String()+" ORDER BY requested_at DESC, id"+limit(f.Limit), w.args, scanGrant)
+	return list(ctx, s.read, selectGrant+w.String()+" ORDER BY requested_at DESC, rowid DESC"+limit(f.Limit), w.args, scanGrant)
 }

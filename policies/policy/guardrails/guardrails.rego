@@ -45,15 +45,18 @@ statement.deny contains {
 #   rule: guardrails/settings
 #   severity: critical
 statement.deny contains {
-	"message": $"the setting {name} is not the agent's to change",
+	"message": $"the setting {setting} is not the agent's to change",
 	"hint": "leave it as it is",
 	"rule": "guardrails/settings",
 } if {
 	input.statement.class == "setting"
 	input.statement.kind != "show"
-	name := object.get(input.statement, ["setting", "name"], "it names")
-	not name in sql.settings
+	not sql.harmless
 }
+
+default setting := "it names"
+
+setting := input.statement.setting.name
 
 # METADATA
 # title: No code that nobody has read

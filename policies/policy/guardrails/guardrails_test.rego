@@ -48,6 +48,10 @@ test_harmless_setting_is_not_denied if {
 	})
 }
 
+test_deallocate_is_no_setting if {
+	rules == set() with input.statement as statement({"class": "setting", "kind": "deallocate"})
+}
+
 test_show_is_not_denied if {
 	rules == set() with input.statement as statement({"class": "setting", "kind": "show", "setting": {"name": "role"}})
 }

@@ -34,6 +34,7 @@ normalize(mask) := {"column": mask.column, "fn": fn, "args": args} if {
 	some fn, args in mask["with"]
 	strictness[fn]
 	is_object(args)
+	units[object.get(args, "unit", "year")]
 }
 
 # METADATA
@@ -50,14 +51,8 @@ strictest(masks) := {column: {fn: args} |
 # How much of a value one function leaves, compared with itself under other arguments.
 leaves(mask) := object.get(mask.args, "keep_first", 0) + object.get(mask.args, "keep_last", 0) if mask.fn == "partial"
 
-leaves(mask) := 0 - object.get(units, object.get(mask.args, "to", ""), 0) if {
+leaves(mask) := [object.get(mask.args, "digits", 0), 0 - units[object.get(mask.args, "unit", "year")]] if {
 	mask.fn in {"round", "truncate"}
-	not is_number(object.get(mask.args, "to", ""))
-}
-
-leaves(mask) := 0 - mask.args.to if {
-	mask.fn in {"round", "truncate"}
-	is_number(mask.args.to)
 }
 
 leaves(mask) := 0 if not mask.fn in {"partial", "round", "truncate"}

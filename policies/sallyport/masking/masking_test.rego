@@ -8,15 +8,15 @@ test_strictest[why] if {
 	some why, [want, masks] in {
 		"null over all": [{"null": {}}, {"null", "redact", "hash", "email"}],
 		"redact over hash": [{"redact": {}}, {"redact", "hash"}],
-		"partial over numbers' masks": [{"partial": {}}, {"partial", {"round": {"to": 10}}, {"truncate": {"to": "day"}}}],
+		"partial over numbers' masks": [{"partial": {}}, {"partial", {"round": {"digits": -1}}, {"truncate": {"unit": "day"}}}],
 		"fewer letters": [{"partial": {"keep_last": 2}}, {{"partial": {"keep_last": 2}}, {"partial": {"keep_last": 4}}}],
 		"both ends count": [
 			{"partial": {"keep_last": 3}},
 			{{"partial": {"keep_last": 3}}, {"partial": {"keep_first": 2, "keep_last": 2}}},
 		],
-		"coarser number": [{"round": {"to": 1000}}, {{"round": {"to": 10}}, {"round": {"to": 1000}}}],
-		"coarser date": [{"truncate": {"to": "year"}}, {{"truncate": {"to": "month"}}, {"truncate": {"to": "year"}}}],
-		"truncate over round": [{"truncate": {"to": 10}}, {{"round": {"to": 1000}}, {"truncate": {"to": 10}}}],
+		"coarser number": [{"round": {"digits": -3}}, {{"round": {"digits": -1}}, {"round": {"digits": -3}}, "round"}],
+		"coarser date": [{"truncate": {"unit": "decade"}}, {{"truncate": {"unit": "month"}}, {"truncate": {"unit": "decade"}}, "truncate"}],
+		"truncate over round": [{"truncate": {"digits": -1}}, {{"round": {"digits": -3}}, {"truncate": {"digits": -1}}}],
 	}
 	strictest(masks) == want
 }
@@ -27,6 +27,7 @@ test_not_understood[why] if {
 		"two at once": {"redact": {}, "hash": {}},
 		"none": {},
 		"no arguments": {"partial": 4},
+		"no unit of time": {"truncate": {"unit": "fortnight"}},
 	}
 	not masking.normalize({"column": "c", "with": how})
 }

@@ -321,17 +321,6 @@ test_incomplete_analysis_is_denied_unless_accepted if {
 	decide(doc, one, {"one": {"statement": {"allow": true, "opaque": true}}}).effect == "allow"
 }
 
-test_incomplete_analysis_says_what if {
-	doc := patch([{"op": "replace", "path": "/statement/analysis", "value": {
-		"complete": false,
-		"unresolved": ["relation app.gone", "function f"],
-	}}])
-	messages(decide(doc, one, {"one": {"statement": {"allow": true}}})) == {concat(": ", [
-		"the statement could not be analyzed completely",
-		"relation app.gone, function f",
-	])}
-}
-
 test_boolean_deny_is_not_lost if {
 	decision := decide(agent, one, {"one": {"statement": {"allow": true, "deny": true}}})
 	decision.effect == "deny"

@@ -1,0 +1,171 @@
+package query
+
+import (
+	"strings"
+
+	pg_query "github.com/pganalyze/pg_query_go/v5"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/sallyport/sallyport/internal/catalog"
+)
+
+// plainSchema handles the statements about objects that are no relations. Types,
+// functions and relations they name are listed by walk.
+func (s *state) plainSchema(node *pg_query.Node) bool {
+	name := nodeName(node)
+	kind, known := plainSchemaKinds[name]
+	if !known {
+		return false
+	}
+	s.kind(kind, "schema")
+	switch n := node.GetNode().(type) {
+	case *pg_query.Node_DefineStmt:
+		s.kind("create_"+objectWord(n.DefineStmt.Kind), "schema")
+	case *pg_query.Node_CreateFunctionStmt:
+		if n.CreateFunctionStmt.IsProcedure {
+			s.kind("create_procedure", "schema")
+		}
+	case *pg_query.Node_CreateExtensionStmt, *pg_query.Node_AlterExtensionStmt, *pg_query.Node_AlterExtensionContentsStmt,
+		*pg_query.Node_ImportForeignSchemaStmt, *pg_query.Node_CreateSubscriptionStmt, *pg_query.Node_AlterSubscriptionStmt:
+		s.unresolved("what " + strings.ReplaceAll(kind, "_", " ") + " does")
+	}
+	s.walkStatement(node, nil, nil)
+	return true
+}
+
+var plainSchemaKinds = map[string]string{
+	"DefineStmt": "create", "CreateSchemaStmt": "create_schema", "CreateFunctionStmt": "create_function",
+	"AlterFunctionStmt": "alter_function", "CreateDomainStmt": "create_domain", "AlterDomainStmt": "alter_domain",
+	"CreateEnumStmt": "create_type", "AlterEnumStmt": "alter_type", "CreateRangeStmt": "create_type",
+	"AlterTypeStmt": "alter_type", "AlterOperatorStmt": "alter_operator", "CreateCastStmt": "create_cast",
+	"CreateConversionStmt": "create_conversion", "CreateTransformStmt": "create_transform",
+	"CreateOpClassStmt": "create_operator_class", "CreateOpFamilyStmt": "create_operator_family",
+	"AlterOpFamilyStmt": "alter_operator_family", "AlterCollationStmt": "alter_collation",
+	"AlterTSDictionaryStmt": "alter_text_search_dictionary", "AlterTSConfigurationStmt": "alter_text_search_configuration",
+	"AlterStatsStmt": "alter_statistics", "AlterObjectDependsStmt": "alter_object_depends",
+	"CreateExtensionStmt": "create_extension", "AlterExtensionStmt": "alter_extension",
+	"AlterExtensionContentsStmt": "alter_extension", "CreateFdwStmt": "create_foreign_data_wrapper",
+	"AlterFdwStmt": "alter_foreign_data_wrapper", "CreateForeignServerStmt": "create_server",
+	"AlterForeignServerStmt": "alter_server", "ImportForeignSchemaStmt": "import_foreign_schema",
+	"CreateEventTrigStmt": "create_event_trigger", "AlterEventTrigStmt": "alter_event_trigger",
+	"CreatePLangStmt": "create_language", "CreateAmStmt": "create_access_method",
+	"CreatePublicationStmt": "create_publication", "AlterPublicationStmt": "alter_publication",
+	"CreateSubscriptionStmt": "create_subscription", "AlterSubscriptionStmt": "alter_subscription",
+	"DropSubscriptionStmt": "drop", "CreatedbStmt": "create_database", "DropdbStmt": "drop",
+	"AlterDatabaseStmt": "alter_database", "AlterDatabaseRefreshCollStmt": "alter_database",
+	"CreateTableSpaceStmt": "create_tablespace", "DropTableSpaceStmt": "drop",
+	"AlterTableSpaceOptionsStmt": "alter_tablespace", "AlterTableMoveAllStmt": "alter_table",
+	"ReplicaIdentityStmt": "alter_table",
+}
+
+// walkStatement lists everything a statement about objects names. New is the
+// relation it makes, main the one its column names mean.
+func (s *state) walkStatement(node *pg_query.Node, made, main *pg_query.RangeVar) {
+	var r *catalog.Relation
+	if main != nil {
+		r = s.findRelation(main.Catalogname, main.Schemaname, main.Relname)
+	}
+	inner := node.ProtoReflect()
+	field := inner.WhichOneof(inner.Descriptor().Oneofs().Get(0))
+	if field == nil {
+		s.unknownNode(node)
+		return
+	}
+	s.walkFields(inner.Get(field).Message(), made, r)
+}
+
+func (s *state) walkFields(m protoreflect.Message, made *pg_query.RangeVar, main *catalog.Relation) {
+	m.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if field.Message() == nil {
+			return true
+		}
+		if !field.IsList() {
+			s.walk(v.Message(), made, main)
+			return true
+		}
+		for i := range v.List().Len() {
+			s.walk(v.List().Get(i).Message(), made, main)
+		}
+		return true
+	})
+}
+
+func (s *state) walk(m protoreflect.Message, made *pg_query.RangeVar, main *catalog.Relation) {
+	switch n := m.Interface().(type) {
+	case *pg_query.RangeVar:
+		if n != made {
+			s.touchNamed(n, "ddl")
+		}
+		return
+	case *pg_query.TypeName:
+		if !serial(n) {
+			s.findType(n)
+		}
+		return
+	case *pg_query.SelectStmt:
+		for _, o := range s.selectStatement(n, nil, nil) {
+			s.use(o.value, derived)
+		}
+		return
+	case *pg_query.FuncCall:
+		s.walkCall(n)
+	case *pg_query.TypeCast:
+		s.castTo(s.findType(n.TypeName))
+	case *pg_query.A_Expr:
+		s.walkOperator(n)
+	case *pg_query.A_Const:
+		s.out.Shape.Literals++
+	case *pg_query.ColumnRef:
+		name, _ := lastName(n.Fields)
+		s.walkColumn(main, name)
+	case *pg_query.IndexElem:
+		s.walkColumn(main, n.Name)
+	default:
+		if name := string(m.Descriptor().Name()); strings.HasSuffix(name, "Stmt") && name != "CreateStmt" {
+			s.unresolved("statement inside a statement: " + name)
+		}
+	}
+	s.walkFields(m, made, main)
+}
+
+func (s *state) walkColumn(main *catalog.Relation, name string) {
+	if main != nil && main.Column(name) != nil {
+		s.mark(s.relationCell(main, main.Column(name)), derived)
+	}
+}
+
+func (s *state) walkCall(fc *pg_query.FuncCall) {
+	parts, ok := names(fc.Funcname)
+	_, schema, name, split := splitName(parts)
+	candidates := s.candidates(schema, name, len(fc.Args))
+	if !ok || !split || len(candidates) == 0 {
+		s.unresolved("function " + quoted(parts...))
+		return
+	}
+	for _, f := range candidates {
+		s.addFunction(f)
+	}
+}
+
+func (s *state) walkOperator(e *pg_query.A_Expr) {
+	var left *value
+	if e.Lexpr != nil {
+		left = &value{}
+	}
+	if e.Kind == pg_query.A_Expr_Kind_AEXPR_OP {
+		s.operator(e.Name, left, &value{})
+	}
+}
+
+// serial types exist only in the grammar of column definitions.
+func serial(t *pg_query.TypeName) bool {
+	if len(t.Names) != 1 {
+		return false
+	}
+	switch t.Names[0].GetString_().GetSval() {
+	case "serial", "serial2", "serial4", "serial8", "bigserial", "smallserial":
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,3 @@
+package policy.schema_checks
+
+session.allow := true

@@ -1,0 +1,3 @@
+package policy.a
+
+statement.allow if {

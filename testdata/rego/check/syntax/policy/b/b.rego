@@ -1,0 +1,3 @@
+package policy.b
+
+statement.allow if input.statement.wher

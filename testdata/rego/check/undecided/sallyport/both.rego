@@ -1,0 +1,3 @@
+package sallyport.session
+
+decision := {"effect": "allow", "reasons": [], "grant": {"mode": "sometimes", "record": true}}

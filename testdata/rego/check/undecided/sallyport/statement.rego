@@ -1,0 +1,3 @@
+package sallyport.statement
+
+decision := {"effect": "deny", "reasons": [], "record": true}
