@@ -36,6 +36,7 @@ import (
 //	other SQL            somebody else runs SQL
 //	running TEXT         wait until the server runs a statement with TEXT in it
 //	cancel               ask for cancelling, by a connection of its own
+//	sqlstate CODE        the last read ended in this error, by whomever
 //	error CODE TEXT      the last read ended in this error, told by the proxy
 //
 // Unwritten bytes are sent in one write, so that they arrive together.
@@ -154,6 +155,11 @@ func (w *talker) step(s step) error {
 		return w.running(s.rest)
 	case "cancel":
 		return w.cancel()
+	case "sqlstate":
+		if w.last == nil || w.last.Code != s.rest {
+			return fmt.Errorf("the error is %+v", w.last)
+		}
+		return nil
 	case "error":
 		code, text, _ := strings.Cut(s.rest, " ")
 		return w.refused(code, text)
@@ -378,6 +384,9 @@ func shape(heard []string) []string {
 			var e struct{ Severity string }
 			_ = json.Unmarshal([]byte(body), &e)
 			out[i] = "ErrorResponse " + e.Severity
+		}
+		if strings.HasPrefix(line, "RowDescription ") {
+			out[i] = "RowDescription" // the twin's may come from elsewhere
 		}
 	}
 	return out

@@ -21,6 +21,7 @@ type expect struct {
 	effects effects
 
 	copies    bool // it may ask the client for COPY data
+	unnamed   bool // it stands for a refused Parse of the unnamed statement
 	holdsSync bool // Sync must not be sent before it is answered
 	tellReady bool // hidden, but for its ReadyForQuery
 }
@@ -44,6 +45,7 @@ func (e effects) any() bool {
 type run struct {
 	decisionID string
 	limitRows  int64 // -1: none
+	limitBytes int64 // of rows as they are sent, -1: none
 	rows       int64
 	bytes      int64
 	started    time.Time
@@ -79,8 +81,9 @@ type portal struct {
 	bind      pgwire.BindMessage
 	approved  *ticket // an approval that covers one execution
 	rows      int64   // sent so far, over several Execute
-	begun     bool    // an Execute was sent
-	suspended bool    // it has more rows
+	bytes     int64
+	begun     bool // an Execute was sent
+	suspended bool // it has more rows
 }
 
 // head is the message the server is answering, nil when all are answered.

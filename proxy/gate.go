@@ -45,6 +45,7 @@ type gate struct {
 	role        string // that the server sees
 	binding     string // the client named, "" for none
 	statements  atomic.Int64
+	ranIn       string // the window the last statement ran in, "" for none
 }
 
 // decide answers a job of the machine. It never forwards anything itself: what it
@@ -161,10 +162,12 @@ func (g *gate) execute(ctx context.Context, j *job) verdict {
 			Hint: "Bind the statement again: each execution is approved on its own."})
 	}
 	v := g.permit(ctx, j, jd, j.raw, "execute")
-	if len(v.runs) == 1 {
-		v.runs[0].rows = 0
-		if v.runs[0].limitRows >= 0 {
-			v.runs[0].limitRows = max(0, v.runs[0].limitRows-j.portal.rows)
+	for _, r := range v.runs { // what earlier executions of the portal sent counts too
+		if r.limitRows >= 0 {
+			r.limitRows = max(0, r.limitRows-j.portal.rows)
+		}
+		if r.limitBytes >= 0 {
+			r.limitBytes = max(0, r.limitBytes-j.portal.bytes)
 		}
 	}
 	return v
@@ -234,7 +237,30 @@ func (g *gate) judge(ctx context.Context, j *job, sql string, extended bool, typ
 	if r := g.ask(ctx, j, jd, extended); r != nil {
 		return jd, r
 	}
+	if r := g.lateCommit(j, t); r != nil {
+		return jd, r
+	}
 	return jd, jd.compose()
+}
+
+// lateCommit refuses to commit what was begun in a window that has closed. The
+// library lets transactions be ended without a window, since they must be.
+func (g *gate) lateCommit(j *job, t *text) *Refusal {
+	if g.ranIn == "" || j.tx != txOpen {
+		return nil
+	}
+	if w, open := g.window(); open && w.ID == g.ranIn {
+		return nil
+	}
+	for _, p := range t.statements {
+		if p.analysis.Transaction == "commit" {
+			r := &Refusal{Code: codeDenied}
+			g.explainClosed(r)
+			r.Message = "the transaction cannot be committed: " + r.Message
+			return r
+		}
+	}
+	return nil
 }
 
 // understand analyses the text, with a newer catalog if a name is not known.

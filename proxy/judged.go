@@ -59,7 +59,7 @@ func (j *judged) effects(initial bool) (effects, *Refusal) {
 		case a.Deallocate != nil:
 			fx.deallocate, fx.dropAll = a.Deallocate.Name, fx.dropAll || a.Deallocate.All
 		case a.Discard == "all":
-			fx.dropAll, fx.resetPath = true, true
+			fx.dropAll, fx.resetPath, fx.endsPortals = true, true, true
 		case a.Schema && !last:
 			return fx, &Refusal{Code: codeUnsupported, Message: "a statement that changes the schema must be the last of its query: what follows could not be judged",
 				Hint: "Send the statements one by one."}
@@ -119,9 +119,12 @@ func (j *judged) writes() bool {
 func (j *judged) runs(ids []string, now, closes time.Time, closing *Refusal) []*run {
 	runs := make([]*run, len(j.decisions))
 	for i, d := range j.decisions {
-		r := &run{decisionID: ids[i], limitRows: -1, started: now, masked: j.masked(), rewritten: j.rewritten, fence: j.fence}
+		r := &run{decisionID: ids[i], limitRows: -1, limitBytes: -1, started: now, masked: j.masked(), rewritten: j.rewritten, fence: j.fence}
 		if d.Limits.Rows != nil {
 			r.limitRows = *d.Limits.Rows
+		}
+		if d.Limits.Bytes != nil {
+			r.limitBytes = *d.Limits.Bytes
 		}
 		r.deadline, r.timeout = closes, closing
 		if !closes.IsZero() {
@@ -144,7 +147,11 @@ func outOfTime(decision string, limit time.Duration) *Refusal {
 }
 
 func limitReached(r *run) *Refusal {
-	return &Refusal{Code: codeLimit, Message: "the result was cut off: policy allows " + count(r.limitRows, "row") + " for this statement",
+	allowed := count(r.limitRows, "row")
+	if r.limitRows < 0 || r.rows <= r.limitRows {
+		allowed = count(r.limitBytes, "byte")
+	}
+	return &Refusal{Code: codeLimit, Message: "the result was cut off: policy allows " + allowed + " for this statement",
 		Hint:   "Add LIMIT, or narrow the WHERE clause.",
 		Detail: Detail{DecisionID: r.decisionID, Effect: "limit"}}
 }

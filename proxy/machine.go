@@ -220,7 +220,11 @@ func (m *machine) relay(f pgwire.Frame) {
 // refuse answers the message with an error, in its place among the answers. Where
 // the server has to know – in the extended protocol and inside a transaction – it
 // is sent a statement it must reject, and its error is replaced.
-func (m *machine) refuse(typ byte, r *Refusal) {
+func (m *machine) refuse(typ byte, r *Refusal) { m.refuseMessage(typ, false, r) }
+
+// refuseMessage is refuse; unnamed tells that the message would have replaced the
+// unnamed statement, which therefore is gone.
+func (m *machine) refuseMessage(typ byte, unnamed bool, r *Refusal) {
 	if r.Fatal {
 		m.fail(r)
 		return
@@ -230,9 +234,10 @@ func (m *machine) refuse(typ byte, r *Refusal) {
 	case extended:
 		m.toServer = pgwire.AppendFrame(m.toServer, pgwire.Parse, []byte(refusedName), []byte{0},
 			[]byte(m.substitute(r)), []byte{0, 0, 0})
-		m.push(&expect{typ: pgwire.Parse, refusal: r})
+		m.push(&expect{typ: pgwire.Parse, refusal: r, unnamed: unnamed})
 		m.discarding = true
 	case m.tx == txIdle && len(m.expects) == 0:
+		delete(m.statements, "")
 		m.toClient = r.appendTo(m.toClient)
 		m.toClient = pgwire.AppendReady(m.toClient, m.tx)
 	default:

@@ -234,19 +234,14 @@ func (m *machine) stepClose(f pgwire.Frame) bool {
 	return true
 }
 
-// drop forgets a statement, with the portals made from it, or a portal.
+// drop forgets a statement or a portal. Portals outlive the statement they were
+// made from.
 func (m *machine) drop(t pgwire.Target) {
 	if t.Kind == 'P' {
 		delete(m.portals, t.Name)
 		return
 	}
-	s := m.statements[t.Name]
 	delete(m.statements, t.Name)
-	for name, p := range m.portals {
-		if p.stmt == s {
-			delete(m.portals, name)
-		}
-	}
 }
 
 func noStatement(name string) *Refusal {

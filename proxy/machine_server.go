@@ -46,7 +46,7 @@ func (m *machine) data(n int) bool {
 	}
 	r.rows++
 	r.bytes += int64(n)
-	if r.limitRows >= 0 && r.rows > r.limitRows {
+	if r.limitRows >= 0 && r.rows > r.limitRows || r.limitBytes >= 0 && r.bytes > r.limitBytes {
 		r.cut = limitReached(r)
 		m.stop()
 		return false
@@ -101,9 +101,7 @@ func (m *machine) answers(e *expect, f pgwire.Frame) bool {
 		if e.typ != pgwire.Execute {
 			return false
 		}
-		m.finish(e, "", "")
-		e.portal.suspended = true
-		m.popRun(e)
+		return m.suspended(e)
 	case pgwire.CopyIn:
 		return running && m.copyBegins()
 	case pgwire.CopyOut, pgwire.CopyDone:
@@ -179,6 +177,22 @@ func (m *machine) completed(e *expect, f pgwire.Frame) bool {
 	return true
 }
 
+// suspended handles the end of an Execute that left rows in its portal.
+func (m *machine) suspended(e *expect) bool {
+	late := e.run() != nil && e.run().cut != nil && !e.dead
+	if late {
+		m.toClient = e.run().cut.appendTo(m.toClient)
+		e.dead = true
+	}
+	e.portal.suspended = true
+	m.finish(e, "", "")
+	m.popRun(e)
+	if late {
+		m.failLate(e.segment)
+	}
+	return true
+}
+
 // failLate makes the server fail as the client was told it has.
 func (m *machine) failLate(segment uint64) {
 	m.deadSegment = segment
@@ -205,6 +219,7 @@ func (m *machine) markDead() {
 func (m *machine) popRun(e *expect) {
 	if e.portal != nil && e.run() != nil {
 		e.portal.rows += e.run().rows
+		e.portal.bytes += e.run().bytes
 	}
 	if m.barrier == e {
 		m.barrier = nil
@@ -224,11 +239,11 @@ func (m *machine) settle(e *expect) {
 	switch {
 	case fx.dropAll:
 		clear(m.statements)
-		clear(m.portals)
-	case fx.endsPortals:
-		clear(m.portals)
 	case fx.deallocate != "":
 		m.drop(pgwire.Target{Kind: 'S', Name: fx.deallocate})
+	}
+	if fx.endsPortals {
+		clear(m.portals)
 	}
 	if fx.schema {
 		m.schemaInTx = true // until ReadyForQuery says that the transaction is over
@@ -269,6 +284,9 @@ func (m *machine) serverError(f pgwire.Frame) {
 		return
 	}
 	m.tellError(e, f, report)
+	if e.refusal != nil && (e.typ == pgwire.Query || e.unnamed) {
+		delete(m.statements, "") // as the refused message would have
+	}
 	m.finish(e, "", report.Code)
 	m.copyIn = false
 	if e.typ == pgwire.Query {

@@ -42,7 +42,7 @@ func (d *drive) decide(j *job) verdict {
 		return verdict{outcome: answered, judged: jd, rows: &answer{row: []string{"x"}}}
 	}
 	d.permits = append(d.permits, j.raw)
-	v := verdict{outcome: permitted, permit: permit{frame: j.raw}, judged: jd, runs: []*run{{limitRows: -1}}}
+	v := verdict{outcome: permitted, permit: permit{frame: j.raw}, judged: jd, runs: []*run{{limitRows: -1, limitBytes: -1}}}
 	if strings.Contains(sql, "path") {
 		v.effects.path = []string{"other"}
 	}
@@ -373,7 +373,7 @@ func TestSearchPathFollowsTheServer(t *testing.T) {
 
 func TestRowLimitCutsOff(t *testing.T) {
 	m := newMachine(nil, time.Now)
-	r := &run{limitRows: 1, decisionID: "d-9"}
+	r := &run{limitRows: 1, limitBytes: -1, decisionID: "d-9"}
 	m.forward(permit{frame: fQuery("a")}, &expect{typ: pgwire.Query, runs: []*run{r}})
 	for range 3 {
 		m.server(pgwire.AppendFrame(nil, pgwire.DataRow, []byte{0, 0}))
@@ -403,7 +403,7 @@ func TestRowLimitCutsOff(t *testing.T) {
 
 func TestFenceEndsTheSession(t *testing.T) {
 	m := newMachine(nil, time.Now)
-	r := &run{limitRows: -1, masked: true, fence: fence{{7, 3}: "public.customers.email"}}
+	r := &run{limitRows: -1, limitBytes: -1, masked: true, fence: fence{{7, 3}: "public.customers.email"}}
 	m.forward(permit{frame: fQuery("a")}, &expect{typ: pgwire.Query, runs: []*run{r}})
 	body := append([]byte{0, 1}, "email\x00\x00\x00\x00\x07\x00\x03\x00\x00\x00\x19\xff\xff\xff\xff\xff\xff\x00\x00"...)
 	m.server(pgwire.AppendFrame(nil, pgwire.RowDescription, body))
@@ -415,7 +415,7 @@ func TestFenceEndsTheSession(t *testing.T) {
 
 func TestMaskedErrorsAreScrubbed(t *testing.T) {
 	m := newMachine(nil, time.Now)
-	m.forward(permit{frame: fQuery("a")}, &expect{typ: pgwire.Query, runs: []*run{{limitRows: -1, masked: true, rewritten: true}}})
+	m.forward(permit{frame: fQuery("a")}, &expect{typ: pgwire.Query, runs: []*run{{limitRows: -1, limitBytes: -1, masked: true, rewritten: true}}})
 	report := pgwire.Report{Severity: "ERROR", Code: "23505", Message: "duplicate", Detail: "Key (email)=(secret)", Hint: "secret", Position: "9",
 		Others: []pgwire.ReportField{{Type: 'V', Value: "ERROR"}, {Type: 'W', Value: "secret"}, {Type: 'q', Value: "secret"}}}
 	m.server(report.Append(nil, pgwire.ErrorResponse))

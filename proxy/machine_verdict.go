@@ -36,7 +36,7 @@ func (m *machine) verdict(j *job, v verdict) {
 		if r == nil {
 			r = &Refusal{Code: codeInternal, Message: "no decision was made"}
 		}
-		m.refuse(typ, r)
+		m.refuseMessage(typ, j.kind == jobParse && j.parse.Name == "", r)
 	}
 }
 
@@ -107,8 +107,8 @@ func (m *machine) cancel() (withdrawn *job) {
 	switch {
 	case m.state == awaiting:
 		j := m.deciding
-		m.verdict(j, verdict{refusal: &Refusal{Code: codeCancelled,
-			Message: "the request for approval was withdrawn by a cancel request"}})
+		m.verdict(j, verdict{refusal: &Refusal{Code: codeCancelled, Message: "the request for approval was withdrawn by a cancel request",
+			Detail: Detail{DecisionID: j.ticket.decisionID, Approval: j.ticket.id, Effect: "withdrawn", Retryable: true}}})
 		m.advance()
 		return j
 	case len(m.expects) > 0:

@@ -49,6 +49,9 @@ func (g *gate) permit(ctx context.Context, j *job, jd *judged, frame pgwire.Fram
 		}
 		g.metrics.decision(string(d.Effect))
 	}
+	if window.ID != "" || j.tx == txIdle {
+		g.ranIn = window.ID
+	}
 	return verdict{
 		outcome: permitted,
 		permit:  permit{frame: frame},

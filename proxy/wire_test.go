@@ -17,7 +17,7 @@ statement.trusted_functions contains name if some name in {"public.shout", "publ
 
 statement.deny contains {"message": "secrets are secret", "hint": "ask for something else", "rule": "open-door/secrets"} if {
 	some table in input.statement.tables
-	table.id == "public.secrets"
+	table.id in {"public.secrets", "other.hidden"}
 }
 
 statement.limits.rows := 2 if {

@@ -133,17 +133,12 @@ func globMatches(pattern, name string) bool {
 }
 
 func (c *checker) readBindings() *bindingFiles {
+	for _, name := range c.files.unread() {
+		c.complain(name, 0, whereBindingsAre)
+	}
 	b := &bindingFiles{values: map[string]any{}, places: map[string]position{}}
 	for _, f := range c.files.files {
-		if path.Ext(f.name) == ".rego" || f.name == manifestName {
-			continue
-		}
-		base := path.Base(f.name)
-		stem := strings.TrimSuffix(base, path.Ext(base))
-		if stem != "data" || path.Ext(base) == ".yml" {
-			if strings.HasPrefix(f.name, "bindings/") || strings.HasPrefix(f.name, "bindings.") {
-				c.complain(f.name, 0, "is not read: OPA's bundles read data.yaml and data.json only, so name it bindings/NAME/data.yaml")
-			}
+		if !isData(f.name) {
 			continue
 		}
 		var node yaml.Node

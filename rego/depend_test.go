@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -136,7 +137,7 @@ func TestEqualKeyEqualDecision(t *testing.T) {
 	known := map[[32]byte]seen{}
 	var same, decisions int
 	different := map[string]bool{}
-	rounds := 3000
+	rounds := 1500
 	if testing.Short() {
 		rounds = 300
 	}
@@ -339,5 +340,30 @@ func TestSecondAnswerComesFromTheCache(t *testing.T) {
 	}
 	if third, err := s.statement.decide(t.Context(), asking("support-desk", st, "pii-readers", "support-agents"), s); err != nil || third == first {
 		t.Errorf("another's decision: %+v, %v", third, err)
+	}
+}
+
+// One *Statement serves many sessions at once, also before anything is known of it.
+func TestStatementIsSharedSafely(t *testing.T) {
+	s := loaded(t, shipped(t))
+	for range 20 {
+		st := customers("id", "email", "ssn")
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				in := asking("support-desk", st, "support-agents")
+				var d *StatementDecision
+				var err error
+				if i%2 == 0 {
+					d, err = s.statement.decide(t.Context(), in, s)
+				} else {
+					d, err = s.statement.evaluate(t.Context(), in, s)
+				}
+				if err != nil || d.Effect != Mask || len(d.Masks) != 2 {
+					t.Errorf("%+v, %v", d, err)
+				}
+			})
+		}
+		wg.Wait()
 	}
 }

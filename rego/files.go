@@ -191,8 +191,30 @@ func (b *bundleFiles) widenManifest(added map[string]bool) error {
 	return nil
 }
 
+// unread lists files that somebody took for bindings and OPA passes over: nothing
+// would say why nobody is let in.
+func (b *bundleFiles) unread() []string {
+	var names []string
+	for _, f := range b.files {
+		meant := strings.HasPrefix(f.name, "bindings/") || strings.HasPrefix(f.name, "bindings.")
+		if meant && path.Ext(f.name) != ".rego" && !isData(f.name) {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+func isData(name string) bool {
+	return slices.Contains([]string{"data.json", "data.yaml", "data.yml"}, path.Base(name))
+}
+
+const whereBindingsAre = "is not read: OPA's bundles read data.yaml and data.json only, so name it bindings/NAME/data.yaml"
+
 // bundle parses the files.
 func (b *bundleFiles) bundle() (*bundle.Bundle, error) {
+	if names := b.unread(); len(names) > 0 {
+		return nil, fmt.Errorf("%s %s", strings.Join(names, ", "), whereBindingsAre)
+	}
 	parsed, err := bundle.NewCustomReader(&reader{files: b.files}).
 		WithRegoVersion(ast.RegoV1).
 		WithProcessAnnotations(true).

@@ -13,18 +13,21 @@ var closingTime = chapter{"The window closes", []step{
 	{"the same session: SELECT 1", "refused, and told how to ask again", afterWindow},
 }}
 
-const briefTTL = 3 * time.Second
+const (
+	briefTTL     = 3 * time.Second
+	closingGrace = 3 * time.Second // for a machine that has much to do
+)
 
 // briefWindow asks by the startup options, as a program does that has its reason in
 // its connection string.
 func briefWindow(ctx context.Context, s *stage) (outcome, error) {
+	s.asked = time.Now()
 	var err error
 	s.brief, err = s.connect(ctx, "data-fixer", "sallyport.binding=jit-schema-checks",
 		"sallyport.reason=one look before the release", "sallyport.ttl="+briefTTL.String())
 	if err != nil {
 		return outcome{}, err
 	}
-	s.opened = time.Now()
 	var one int
 	if err := s.brief.QueryRow(ctx, "SELECT 1").Scan(&one); err != nil {
 		return outcome{}, err
@@ -34,15 +37,15 @@ func briefWindow(ctx context.Context, s *stage) (outcome, error) {
 
 func sleepThrough(ctx context.Context, s *stage) (outcome, error) {
 	_, err := s.brief.Exec(ctx, "SELECT pg_sleep(60)")
-	took := time.Since(s.opened)
+	took := time.Since(s.asked)
 	o, err := refused(err, "57014", "window g-", "closed", "sallyport.request(")
 	if err != nil {
 		return o, err
 	}
-	if took > briefTTL+2*time.Second {
+	if took > briefTTL+closingGrace {
 		return o, fmt.Errorf("only after %s", took)
 	}
-	o.came += fmt.Sprintf(" (%.1f s after it opened)", took.Seconds())
+	o.came += fmt.Sprintf(" (%.1f s after it was asked for)", took.Seconds())
 	return o, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/sallyport/sallyport/internal/audit"
 )
@@ -100,7 +101,13 @@ func fileBroken(ctx context.Context, s *stage) (outcome, error) {
 	if n == 0 {
 		return outcome{}, errors.New("no customers")
 	}
-	return outcome{"tickets refused, customers read", "/readyz: " + told}, nil
+	return outcome{"tickets refused, customers read", "/readyz: " + beginning(told, 4)}, nil
+}
+
+// beginning is the first lines of a text.
+func beginning(text string, lines int) string {
+	all := strings.SplitAfter(text, "\n")
+	return strings.Join(all[:min(lines, len(all))], "")
 }
 
 func filePutBack(ctx context.Context, s *stage) (outcome, error) {

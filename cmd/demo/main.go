@@ -23,7 +23,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *binary, *keep); err != nil {
+	if err := run(ctx, newPrinter(os.Stdout), *binary, *keep); err != nil {
 		stop()
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
@@ -31,11 +31,10 @@ func main() {
 }
 
 // run plays every step, and takes everything down again however that went.
-func run(ctx context.Context, binary string, keep bool) (err error) {
+func run(ctx context.Context, out *printer, binary string, keep bool) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
 	defer cancel()
 	begun := time.Now()
-	out := newPrinter(os.Stdout)
 	out.chapter("A database, an OIDC issuer, the shipped policies and the sidecar: sallyport dev")
 	s, err := raise(ctx, binary)
 	if err != nil {
@@ -43,7 +42,7 @@ func run(ctx context.Context, binary string, keep bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.remove(keep)) }()
 	out.note(s.describe())
-	steps, err := play(ctx, s, out)
+	steps, err := play(ctx, s, out, script)
 	if err != nil {
 		out.note(s.logTail())
 		return err
@@ -53,7 +52,7 @@ func run(ctx context.Context, binary string, keep bool) (err error) {
 }
 
 // play does one step after the other, and no more after one that went wrong.
-func play(ctx context.Context, s *stage, out *printer) (steps int, err error) {
+func play(ctx context.Context, s *stage, out *printer, script []chapter) (steps int, err error) {
 	for _, c := range script {
 		out.chapter(c.title)
 		for _, step := range c.steps {

@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/sallyport/sallyport/internal/admin"
 )
 
 const (
@@ -40,7 +38,7 @@ type stage struct {
 	schema *session  // the schema agent's
 	desk   *session  // the support agent's
 	brief  *session  // with the window that closes
-	opened time.Time // that window
+	asked  time.Time // for that window
 
 	held   *waiting // the support agent's statement that waits
 	policy string   // support_desk.rego as it was
@@ -120,9 +118,16 @@ func parseEnv(content string) map[string]string {
 	return env
 }
 
-// readiness asks /readyz.
-func (s *stage) readiness(ctx context.Context) (admin.Readiness, error) {
-	var ready admin.Readiness
+// readiness is what /readyz tells.
+type readiness struct {
+	Ready  bool `json:"ready"`
+	Checks []struct {
+		Name   string `json:"name"`
+		Detail string `json:"detail"`
+	} `json:"checks"`
+}
+
+func (s *stage) readiness(ctx context.Context) (ready readiness, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.env["ADMIN_URL"]+"/readyz", nil)
 	if err != nil {
 		return ready, err
@@ -147,7 +152,7 @@ func await(ctx context.Context, what string, so func(context.Context) (bool, err
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("waited in vain for %s", what)
+			return fmt.Errorf("waited in vain for %s: %w", what, context.Cause(ctx))
 		}
 	}
 }

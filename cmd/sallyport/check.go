@@ -12,7 +12,7 @@ import (
 )
 
 type checkCommand struct {
-	Config string `required:"" type:"existingfile" env:"SALLYPORT_CONFIG" help:"Configuration file (sallyport.yaml)."`
+	Config string `required:"" placeholder:"FILE" env:"SALLYPORT_CONFIG" help:"Configuration file (sallyport.yaml)."`
 }
 
 // Run says everything at once, faults of the configuration first.

@@ -10,7 +10,7 @@ import (
 )
 
 type serveCommand struct {
-	Config string `required:"" type:"existingfile" env:"SALLYPORT_CONFIG" help:"Configuration file (sallyport.yaml)."`
+	Config string `required:"" placeholder:"FILE" env:"SALLYPORT_CONFIG" help:"Configuration file (sallyport.yaml)."`
 }
 
 func (c *serveCommand) Run(ctx context.Context, p *program) error {

@@ -65,6 +65,13 @@ func (s *Snapshot) UserCasts() []Cast { return s.userCasts }
 // without being asked to: by an implicit cast, as a domain for its base, or
 // because the target is polymorphic.
 func (s *Snapshot) Coercible(from, to OID) bool {
+	for range 32 {
+		domain := s.typesByOID[to]
+		if from == to || domain == nil || domain.Kind != 'd' {
+			break
+		}
+		to = domain.Base
+	}
 	for range 32 { // domains over domains
 		if s.coercible(from, to) {
 			return true

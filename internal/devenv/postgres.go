@@ -54,7 +54,7 @@ type Postgres struct {
 const (
 	superuser    = "postgres"
 	loopback     = "127.0.0.1"
-	startTimeout = 60 * time.Second
+	startTimeout = 3 * time.Minute
 	portAttempts = 5
 )
 

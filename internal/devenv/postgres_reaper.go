@@ -2,6 +2,7 @@ package devenv
 
 import (
 	"io"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -23,9 +24,9 @@ while read -r line; do
 	pid=$line
 done
 if [ -n "$pid" ]; then
-	kill -QUIT "$pid"
+	kill -QUIT "$pid" 2>/dev/null
 	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		kill -0 "$pid" || break
+		kill -0 "$pid" 2>/dev/null || break
 		sleep 0.2
 	done
 fi
@@ -35,6 +36,7 @@ rm -rf -- "$@"
 func startReaper(dirs []string) (*reaper, error) {
 	cmd := exec.Command("/bin/sh", append([]string{"-c", reaperScript, "sallyport-reaper"}, dirs...)...)
 	cmd.Dir = "/"
+	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is not for it
 	in, err := cmd.StdinPipe()
 	if err != nil {

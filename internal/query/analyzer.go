@@ -85,7 +85,7 @@ func (s *state) touch(r *catalog.Relation, access ...string) {
 	s.addTable(Table{ID: r.ID(), Schema: r.Schema, Name: r.Name, Kind: r.Kind, Access: access, Via: s.via})
 	s.relation(r.OID)
 	summary := s.viewOf(r)
-	if summary == nil || only1(access, "ddl") {
+	if summary == nil || isOnly(access, "ddl") {
 		return
 	}
 	for _, t := range summary.tables {
@@ -93,7 +93,7 @@ func (s *state) touch(r *catalog.Relation, access ...string) {
 		if r.Kind == catalog.View {
 			through = writes(access)
 		}
-		if !only1(access, "insert") { // INSERT reads nothing of the view
+		if !isOnly(access, "insert") { // INSERT reads nothing of the view
 			through = append(through, t.Access...)
 		}
 		t.Access = through
@@ -115,7 +115,7 @@ func (s *state) touch(r *catalog.Relation, access ...string) {
 	}
 }
 
-func only1(list []string, s string) bool { return len(list) == 1 && list[0] == s }
+func isOnly(list []string, s string) bool { return len(list) == 1 && list[0] == s }
 
 // writes are the accesses to a view that reach the tables beneath.
 func writes(access []string) []string {

@@ -261,11 +261,12 @@ func literalLimit(st *pg_query.SelectStmt) *int64 {
 }
 
 const (
-	boolOID   = catalog.OID(16)
-	int8OID   = catalog.OID(20)
-	int4OID   = catalog.OID(23)
-	textOID   = catalog.OID(25)
-	bitOID    = catalog.OID(1560)
-	floatOID  = catalog.OID(1700) // a literal with a point is numeric
-	recordOID = catalog.OID(2249)
+	boolOID    = catalog.OID(16)
+	int8OID    = catalog.OID(20)
+	int4OID    = catalog.OID(23)
+	textOID    = catalog.OID(25)
+	bitOID     = catalog.OID(1560)
+	floatOID   = catalog.OID(1700) // a literal with a point is numeric
+	varcharOID = catalog.OID(1043)
+	recordOID  = catalog.OID(2249)
 )

@@ -61,7 +61,7 @@ func (s *state) functionNotation(name string, row value, written string) value {
 		s.unresolved("column " + written)
 		return value{}
 	}
-	return s.called1(candidates, row)
+	return s.called(candidates, []value{row})
 }
 
 // meant returns the column a reference means at this level, without noting it.

@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"strconv"
 
 	pg_query "github.com/pganalyze/pg_query_go/v5"
 
@@ -60,20 +61,23 @@ func (s *state) compound(node *pg_query.Node, sc *scope) value {
 	case *pg_query.Node_CaseExpr:
 		return s.caseExpression(n.CaseExpr, sc)
 	case *pg_query.Node_CoalesceExpr:
-		return s.alike(sc, n.CoalesceExpr.Args)
+		return s.alike(sc, n.CoalesceExpr.Args).settled()
 	case *pg_query.Node_MinMaxExpr:
-		return s.alike(sc, n.MinMaxExpr.Args)
+		return s.alike(sc, n.MinMaxExpr.Args).settled()
 	case *pg_query.Node_AArrayExpr:
 		v := s.alike(sc, n.AArrayExpr.Elements)
-		v.typ, v.known = s.snapshot.ArrayOf(v.typ), false
+		if !v.known { // an array of literals takes the type it is cast to
+			v.typ = s.snapshot.ArrayOf(v.typ)
+		}
+		v.known = false
 		return v
 	case *pg_query.Node_RowExpr:
 		v := s.all(0, sc, n.RowExpr.Args...)
 		return v
 	case *pg_query.Node_List:
 		return s.all(0, sc, n.List.Items...)
-	case *pg_query.Node_NamedArgExpr:
-		return s.expression(n.NamedArgExpr.Arg, sc)
+	case *pg_query.Node_NamedArgExpr: // not at the position of its parameter: its type says nothing
+		return value{edges: s.expression(n.NamedArgExpr.Arg, sc).inside()}
 	case *pg_query.Node_GroupingFunc:
 		return s.all(int4OID, sc, n.GroupingFunc.Args...)
 	case *pg_query.Node_SqlvalueFunction:
@@ -133,7 +137,7 @@ func (s *state) constant(c *pg_query.A_Const) value {
 	case *pg_query.A_Const_Ival:
 		return value{typ: int4OID}
 	case *pg_query.A_Const_Fval:
-		if len(c.GetFval().Fval) < 19 && digits(c.GetFval().Fval) {
+		if _, err := strconv.ParseInt(c.GetFval().Fval, 10, 64); err == nil {
 			return value{typ: int8OID}
 		}
 		return value{typ: floatOID}
@@ -147,15 +151,6 @@ func (s *state) constant(c *pg_query.A_Const) value {
 		s.unresolved("constant")
 		return value{}
 	}
-}
-
-func digits(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return true
 }
 
 // parameter notes $n and the type it is given, by the client or by a cast.
@@ -225,7 +220,7 @@ func (s *state) caseExpression(c *pg_query.CaseExpr, sc *scope) value {
 	}
 	v := s.alike(sc, results)
 	out.edges = append(out.edges, v.edges...)
-	out.typ, out.known = v.typ, v.known && v.typ == 0 && len(out.edges) == 0
+	out.typ = v.settled().typ
 	return out
 }
 
@@ -254,7 +249,7 @@ func (s *state) operatorExpression(e *pg_query.A_Expr, sc *scope) value {
 	case pg_query.A_Expr_Kind_AEXPR_NULLIF:
 		s.operator(e.Name, left, &right)
 		if left != nil {
-			out.typ = left.typ
+			out.typ = s.compared(left.typ)
 		}
 	case pg_query.A_Expr_Kind_AEXPR_BETWEEN, pg_query.A_Expr_Kind_AEXPR_BETWEEN_SYM,
 		pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
@@ -265,6 +260,27 @@ func (s *state) operatorExpression(e *pg_query.A_Expr, sc *scope) value {
 		s.unresolved("expression " + e.Kind.String())
 	}
 	return out
+}
+
+// compared is the type in which = compares values of a type: varchar as text,
+// others as they are, domains as something not looked into.
+func (s *state) compared(typ catalog.OID) catalog.OID {
+	if typ == varcharOID {
+		return textOID
+	}
+	if t := s.snapshot.TypeByOID(typ); t == nil || t.Kind == 'd' {
+		return 0
+	}
+	return typ
+}
+
+// settled is a value of literals only, which becomes text where it stands.
+func (v value) settled() value {
+	if v.known && v.typ == 0 {
+		v.typ = textOID
+	}
+	v.known = false
+	return v
 }
 
 // operand is one side of an operator: a list, of IN or BETWEEN, has its elements'

@@ -88,8 +88,27 @@ type value struct {
 	call  *catalog.Function // the function whose result it is, when there is only one
 }
 
+// manyEdges is how many edges a value may have before those that say the same are
+// dropped, so that long chains of whole rows stay small.
+const manyEdges = 100
+
+func compact(edges []edge) []edge {
+	seen := make(map[edge]bool, len(edges))
+	kept := edges[:0:0]
+	for _, e := range edges {
+		if !seen[e] {
+			seen[e] = true
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
 // inside is the value's part in a larger expression.
 func (v value) inside() []edge {
+	if len(v.edges) > manyEdges {
+		v.edges = compact(v.edges)
+	}
 	for i := range v.edges {
 		if v.edges[i].plain {
 			edges := make([]edge, len(v.edges))

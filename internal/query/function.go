@@ -156,10 +156,6 @@ func accepting(functions []*catalog.Function, count int, list []*catalog.Functio
 	return list
 }
 
-func (s *state) called1(candidates []*catalog.Function, arg value) value {
-	return s.called(candidates, []value{arg})
-}
-
 // called lists the functions a call may mean and gives its value.
 func (s *state) called(candidates []*catalog.Function, args []value) value {
 	var out value
@@ -199,8 +195,11 @@ func (s *state) called(candidates []*catalog.Function, args []value) value {
 // arguments, and all but the one that takes exactly that.
 func (s *state) feasible(candidates []*catalog.Function, args []value) []*catalog.Function {
 	var feasible []*catalog.Function
+	var exactly *catalog.Function
+	certain := true // no default or VARIADIC lets another function take the same
 	for _, f := range candidates {
-		exact, fits := len(args) == len(f.Args), true
+		certain = certain && !f.Variadic && len(args) == len(f.Args)
+		exact, fits := true, true
 		for i := range args {
 			typ := catalog.OID(0)
 			if i < len(f.Args) {
@@ -213,12 +212,15 @@ func (s *state) feasible(candidates []*catalog.Function, args []value) []*catalo
 			exact = exact && args[i].typ == typ
 			fits = fits && s.fits(&args[i], typ)
 		}
-		if exact {
-			return []*catalog.Function{f}
+		if exact && exactly == nil {
+			exactly = f
 		}
 		if fits {
 			feasible = append(feasible, f)
 		}
+	}
+	if exactly != nil && certain {
+		return []*catalog.Function{exactly}
 	}
 	if len(feasible) == 0 {
 		return candidates // types are only known in part: it is the server's to refuse

@@ -160,6 +160,9 @@ func (s *state) targets(list []*pg_query.Node, sc *scope) []output {
 			s.unknownNode(node)
 			continue
 		}
+		if s.tooWide(len(outputs) + 1) {
+			return nil
+		}
 		if expanded, ok := s.expandStar(target.Val, sc); ok {
 			outputs = append(outputs, expanded...)
 			continue
@@ -170,7 +173,22 @@ func (s *state) targets(list []*pg_query.Node, sc *scope) []output {
 		}
 		outputs = append(outputs, output{name: name, value: s.expression(target.Val, sc), node: target.Val})
 	}
+	if s.tooWide(len(outputs)) {
+		return nil
+	}
 	return outputs
+}
+
+// maxColumns is PostgreSQL's MaxTupleAttributeNumber. Without it *, * in nested
+// subqueries would double columns at each level.
+const maxColumns = 1664
+
+func (s *state) tooWide(n int) bool {
+	if n <= maxColumns {
+		return false
+	}
+	s.refuse(&Error{Code: "54011", Message: "target lists can have at most 1664 entries"})
+	return true
 }
 
 // expandStar expands *, t.* and (expression).*.
@@ -198,8 +216,12 @@ func (s *state) expandStar(node *pg_query.Node, sc *scope) ([]output, bool) {
 }
 
 func (s *state) star(sc *scope) []output {
-	if len(sc.columns) == 0 && len(sc.entries) == 0 {
+	if sc == nil || len(sc.columns) == 0 && len(sc.entries) == 0 {
 		s.unresolved("* without FROM")
+		return nil
+	}
+	if s.tooWide(len(sc.columns)) {
+		return nil
 	}
 	outputs := make([]output, 0, len(sc.columns))
 	for i := range sc.columns {

@@ -96,7 +96,7 @@ func refusedSetting(set *Setting) *Error {
 		return unsupported("client_encoding must stay UTF8", "Convert in the client.")
 	case name == "row_security" || name == "session_replication_role" || name == "session_preload_libraries" ||
 		name == "local_preload_libraries" || name == "allow_system_table_mods" || name == "transform_null_equals" ||
-		name == "array_nulls" || name == "backslash_quote" || name == "escape_string_warning" && value == "":
+		name == "array_nulls" || name == "backslash_quote":
 		return unsupported("setting "+name+" is not supported", "")
 	case strings.HasPrefix(name, ownSchema+"."):
 		return unsupported("sallyport has no setting "+quoted(name), "Present a new token by connecting again.")

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -226,7 +227,7 @@ func TestCases(t *testing.T) {
 func connect(t testing.TB, d *pgtest.Database) *pgconn.PgConn {
 	t.Helper()
 	conn := d.Connect(t).PgConn()
-	if _, err := conn.Exec(context.Background(), "SET search_path = app; SET timezone = 'Asia/Tokyo'").ReadAll(); err != nil {
+	if _, err := conn.Exec(context.Background(), "SET search_path = app; SET timezone = 'Asia/Tokyo'; SET jit = off").ReadAll(); err != nil {
 		t.Fatal(err)
 	}
 	return conn
@@ -236,8 +237,8 @@ func (c *rewriteCase) run(t *testing.T, d *database, masks map[string]Mask, on, 
 	analysis := d.analyze(t, c.sql)
 	result, err := Statement(Request{Analysis: analysis, Snapshot: d.snapshot, Masks: masks})
 	if err != nil {
-		refused, ok := err.(*query.Error)
-		if !ok {
+		var refused *query.Error
+		if !errors.As(err, &refused) {
 			t.Fatalf("not a *query.Error: %v", err)
 		}
 		if *update {

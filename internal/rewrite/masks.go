@@ -8,9 +8,23 @@ import (
 	"github.com/sallyport/sallyport/internal/query"
 )
 
-// Mask is what is done to the values of a column.
+// Mask is what is done to the values of a column. NULL stays NULL. On types that a
+// function is not defined for, all become NULL.
+//
+//	null      any type: NULL
+//	redact    text: [redacted], cut to the column's length; tells only that there is a value
+//	replace   {value}: text, numbers, booleans, UUIDs, dates and times; tells as much
+//	hash      {length: 64, salt: ""}: text; tells which are equal, and without a secret
+//	          salt whatever can be guessed
+//	email     text: the first letter and the domain, a***@example.com; *** for what is no address
+//	partial   {keep_first: 0, keep_last: 0, char: "*"}: text; tells these and the length
+//	truncate  numbers to {digits: 0}, dates and times to {unit: year}, in UTC
+//	round     numbers to {digits: 0}; dates and times as truncate does
+//
+// Text is text, varchar, char, name and citext; domains, enums, arrays and JSON are
+// none.
 type Mask struct {
-	Function string         // null redact replace hash email partial round truncate
+	Function string
 	Args     map[string]any // as they come out of JSON
 }
 

@@ -1,11 +1,5 @@
 // Package rewrite makes the statement that runs, with names qualified and masks at
 // each scan.
-//
-// The client's text is kept byte for byte. Only where a relation with a masked
-// column is read is its name replaced by a subquery that masks, where names must be
-// qualified a schema is put in front, and a schema that a subquery cannot have is
-// taken out of column references. What comes of it is parsed again and compared with
-// the tree that was judged: any difference beyond the intended refuses.
 package rewrite
 
 import (
@@ -13,6 +7,11 @@ import (
 	"github.com/sallyport/sallyport/internal/query"
 )
 
+// The client's text is kept byte for byte. Only where a relation with a masked
+// column is read is its name replaced by a subquery that masks, where names must be
+// qualified a schema is put in front, and a schema that a subquery cannot have is
+// taken out of column references. What comes of it is parsed again and compared with
+// the tree that was judged: any difference beyond the intended refuses.
 // Request asks for the statement that runs.
 type Request struct {
 	Analysis *query.Analysis

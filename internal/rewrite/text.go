@@ -144,10 +144,10 @@ func (t *tokens) parenthesized(i int) int {
 		return -1
 	}
 	for depth := 0; i < len(t.list); i++ {
-		switch t.list[i].Token {
-		case openParen:
+		if t.is(i, openParen) {
 			depth++
-		case closeParen:
+		}
+		if t.is(i, closeParen) {
 			if depth--; depth == 0 {
 				return i
 			}

@@ -36,6 +36,7 @@ func each(v reflect.Value, visit func(any)) {
 		for i := range v.Len() {
 			each(v.Index(i), visit)
 		}
+	default: // a value holds no message
 	}
 }
 
