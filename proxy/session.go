@@ -251,7 +251,7 @@ func (s *session) takeServer(r *pgwire.Reader, h pgwire.Header) error {
 		}
 		s.m.server(f)
 	}
-	if err := s.pump(); err != nil {
+	if err := s.pumpAside(); err != nil {
 		return err
 	}
 	for s.toCli.busy && len(s.m.toClient) > outLimit && s.m.state != closing {
@@ -267,7 +267,7 @@ func (s *session) takeServer(r *pgwire.Reader, h pgwire.Header) error {
 func (s *session) streamData(r *pgwire.Reader, h pgwire.Header) error {
 	s.mu.Lock()
 	pass := s.m.state != closing && s.m.data(pgwire.HeaderSize+h.Body)
-	if err := s.pump(); err != nil || !pass {
+	if err := s.pumpAside(); err != nil || !pass {
 		s.mu.Unlock()
 		return errors.Join(err, r.Stream(h, func([]byte) error { return nil }))
 	}
@@ -289,7 +289,7 @@ func (s *session) streamData(r *pgwire.Reader, h pgwire.Header) error {
 	defer s.mu.Unlock()
 	s.toCli.busy = false
 	s.room.Broadcast()
-	return errors.Join(err, s.flush())
+	return errors.Join(err, s.flushAside())
 }
 
 // serverLeft tells the client that there is no server any more, unless the server
@@ -308,6 +308,22 @@ func (s *session) serverLeft(err error) error {
 // pump runs the machine's jobs, then writes what it has to say. It is called with
 // mu held, and gives it up while a job runs or bytes are written.
 func (s *session) pump() error {
+	s.runJobs()
+	err := s.flush()
+	s.recordResults()
+	return err
+}
+
+// pumpAside is pump for the goroutine that reads the server. It must not wait
+// until the server reads: the server may be waiting for it.
+func (s *session) pumpAside() error {
+	s.runJobs()
+	err := s.flushAside()
+	s.recordResults()
+	return err
+}
+
+func (s *session) runJobs() {
 	for {
 		j := s.m.takeJob()
 		if j == nil {
@@ -332,9 +348,6 @@ func (s *session) pump() error {
 		s.m.advance()
 	}
 	s.schedule()
-	err := s.flush()
-	s.recordResults()
-	return err
 }
 
 // recordResults notes how statements ended.
@@ -354,6 +367,20 @@ func (s *session) recordResults() {
 func (s *session) flush() error {
 	err := s.write(&s.toServ, s.server, &s.m.toServer)
 	return errors.Join(err, s.write(&s.toCli, s.client, &s.m.toClient))
+}
+
+// flushAside has another goroutine write to the server.
+func (s *session) flushAside() error {
+	if len(s.m.toServer) > 0 && !s.toServ.busy {
+		s.waits.Go(func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if err := s.write(&s.toServ, s.server, &s.m.toServer); err != nil {
+				_ = s.server.Close() // its reader ends the session
+			}
+		})
+	}
+	return s.write(&s.toCli, s.client, &s.m.toClient)
 }
 
 func (s *session) write(w *writer, conn net.Conn, pending *[]byte) error {

@@ -24,7 +24,7 @@ type way struct {
 	env  []string // password and options, which do not belong on a command line
 }
 
-// what is measured of each way.
+// what is measured of each way: a mode of pgbench, with so many clients.
 type what struct {
 	mode    string
 	clients int
@@ -68,11 +68,13 @@ func (r *rig) measure(ctx context.Context, o *options) (*measurements, error) {
 	return m, nil
 }
 
+const warmUpTime = 2 * time.Second
+
 // warmUp fills caches; what it measures is not kept.
 func (r *rig) warmUp(ctx context.Context, m *measurements, o *options) error {
 	for _, way := range r.ways {
 		for _, mode := range o.modes {
-			if _, err := r.once(ctx, m, way, what{mode, slices.Max(o.clients)}, time.Second); err != nil {
+			if _, err := r.once(ctx, m, way, what{mode, slices.Max(o.clients)}, warmUpTime); err != nil {
 				return err
 			}
 		}
@@ -94,7 +96,10 @@ func (r *rig) once(ctx context.Context, m *measurements, way way, w what, each t
 		return 0, fmt.Errorf("%s, %s, %d clients: %w", way.name, w.mode, w.clients, err)
 	}
 	rate, count := tpsLine.FindStringSubmatch(out), runLine.FindStringSubmatch(out)
-	if rate == nil || count == nil {
+	switch {
+	case count != nil && count[1] == "0":
+		return 0, fmt.Errorf("%s, %s, %d clients: logging in took all of %s: give --each more, or the machine less to do", way.name, w.mode, w.clients, each)
+	case rate == nil || count == nil:
 		return 0, fmt.Errorf("pgbench says something unexpected:\n%s", out)
 	}
 	if way.name == throughSallyport {

@@ -102,7 +102,10 @@ func (s *stage) serving(ctx context.Context) (bool, error) {
 	}
 	s.env = parseEnv(string(content))
 	ready, err := s.readiness(ctx)
-	return err == nil && ready.Ready, nil //nolint:nilerr // it does not listen yet
+	if err != nil {
+		return false, nil //nolint:nilerr // it does not listen yet
+	}
+	return ready.Ready, nil
 }
 
 // parseEnv reads NAME=value lines, of values that shells may have to have quoted.

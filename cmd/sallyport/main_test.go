@@ -207,8 +207,10 @@ func (s *site) serve(t *testing.T) *running {
 // call runs a command to its end.
 func call(t *testing.T, environment map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience) // what should fail may serve instead
+	defer cancel()
 	var out, err bytes.Buffer
-	code = run(t.Context(), &program{stdout: &out, stderr: &err, getenv: func(name string) string { return environment[name] }}, args)
+	code = run(ctx, &program{stdout: &out, stderr: &err, getenv: func(name string) string { return environment[name] }}, args)
 	return code, out.String(), err.String()
 }
 

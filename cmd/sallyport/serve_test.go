@@ -59,7 +59,7 @@ func TestExitCodes(t *testing.T) {
 			t.Cleanup(func() { held.Close() })
 		}, exitState, "in use by another process"},
 		"record": {[]string{"audit.jsonl", "policies"}, nil, exitState, "audit log"},
-		"opa":    {[]string{"policies: {", "policies: {opa: sallyport.yaml, "}, nil, exitConfig, "opa configuration"},
+		"opa":    {[]string{"policies: {", "policies: {opa: policies/policy/desk/desk.rego, "}, nil, exitConfig, "opa configuration"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, c.change...)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/sallyport/sallyport/internal/approval"
 	"github.com/sallyport/sallyport/internal/identity"
-	"github.com/sallyport/sallyport/proxy"
 )
 
 var approvalStates = []approval.State{approval.Pending, approval.Approved, approval.Refused, approval.Withdrawn, approval.Expired, approval.Consumed}
@@ -121,19 +120,4 @@ func (a *API) verdictFault(id string, err error) *Fault {
 		return a.unavailable(err, "verdict not taken")
 	}
 	return f
-}
-
-func (a *API) listSessions(_ http.ResponseWriter, r *http.Request, by *identity.Principal) (int, any, *Fault) {
-	if _, fault := query(r); fault != nil {
-		return 0, nil, fault
-	}
-	out := []proxy.SessionInfo{}
-	for _, s := range a.Server.Sessions() {
-		if !seesAll(by) && (s.Issuer != by.Issuer || s.Subject != by.Subject) {
-			continue
-		}
-		s.Subject, s.Name, s.Application = VisibleLine(s.Subject), VisibleLine(s.Name), VisibleLine(s.Application)
-		out = append(out, s)
-	}
-	return http.StatusOK, map[string]any{"sessions": out}, nil
 }

@@ -1,3 +1,5 @@
+// Package query parses SQL with PostgreSQL's own parser and says what each
+// statement does.
 package query
 
 import (

@@ -42,6 +42,39 @@ func checkDepth(sql string, maxTokens int) error {
 	return nil
 }
 
+// depthBound gives a number no smaller than the depth of any tree the grammar can
+// build of the tokens. On each level of brackets, what stands between two
+// separators is taken to nest once per token. Separators are what makes
+// siblings: commas, semicolons, AND and OR (whose chains the grammar flattens),
+// and the words of CASE. A join or a set operation separates as well, but adds to
+// a chain that no separator ends. A keyword that may be a name does not count as
+// one: keywords after a dot, AS or :: never, JOIN only where a relation can follow.
+func depthBound(tokens []*pg_query.ScanToken) int {
+	d := depths{{}}
+	for i, token := range tokens {
+		d.top().segment++
+		switch token.Token {
+		case pg_query.Token_ASCII_40, pg_query.Token_ASCII_91: // ( [
+			d = append(d, depthLevel{})
+		case pg_query.Token_ASCII_41, pg_query.Token_ASCII_93: // ) ]
+			d.closeLabels()
+			d.close()
+		case pg_query.Token_ASCII_44, pg_query.Token_ASCII_59: // , ;
+			d.closeLabels()
+			d.top().separate()
+		default:
+			if i == 0 || !namesNext(tokens[i-1].Token) {
+				d.keyword(token.Token, i+1 < len(tokens) && startsRelation(tokens[i+1]))
+			}
+		}
+	}
+	for len(d) > 1 {
+		d.close()
+	}
+	d.top().separate()
+	return d.top().deepest + d.top().chain
+}
+
 // A depthLevel is what stands between one pair of brackets, or CASE and END.
 type depthLevel struct {
 	isCase  bool
@@ -55,79 +88,60 @@ func (l *depthLevel) separate() {
 	l.segment = 0
 }
 
-// depthBound gives a number no smaller than the depth of any tree the grammar can
-// build of the tokens. On each level of brackets, what stands between two
-// separators is taken to nest once per token. Separators are what makes
-// siblings: commas, semicolons, AND and OR (whose chains the grammar flattens),
-// and the words of CASE. A join or a set operation separates as well, but adds to
-// a chain that no separator ends. A keyword that may be a name does not count as
-// one: keywords after a dot or AS never, JOIN only where a relation can follow.
-func depthBound(tokens []*pg_query.ScanToken) int {
-	levels := []depthLevel{{}}
-	pop := func() {
-		top := levels[len(levels)-1]
-		levels = levels[:len(levels)-1]
-		top.separate()
-		parent := &levels[len(levels)-1]
-		if top.isCase { // perhaps only a label CASE: its chain may be the parent's
-			parent.chain += top.chain
-			parent.segment += top.deepest
-		} else {
-			parent.segment += top.deepest + top.chain
+// depths are the levels that are open, never none.
+type depths []depthLevel
+
+func (d depths) top() *depthLevel { return &d[len(d)-1] }
+
+// close adds the innermost level to the one around it.
+func (d *depths) close() {
+	if len(*d) == 1 {
+		return
+	}
+	closed := *d.top()
+	closed.separate()
+	*d = (*d)[:len(*d)-1]
+	if closed.isCase { // perhaps only a label CASE: its chain may be the other's
+		d.top().chain += closed.chain
+		d.top().segment += closed.deepest
+	} else {
+		d.top().segment += closed.deepest + closed.chain
+	}
+}
+
+// closeLabels closes what CASE seemed to open. A real one ends with END, before
+// any comma or bracket of the level around it.
+func (d *depths) closeLabels() {
+	for d.top().isCase {
+		d.close()
+	}
+}
+
+func (d *depths) keyword(token pg_query.Token, beforeRelation bool) {
+	switch token {
+	case pg_query.Token_CASE:
+		*d = append(*d, depthLevel{isCase: true})
+	case pg_query.Token_END_P:
+		if d.top().isCase {
+			d.close()
+		}
+	case pg_query.Token_AND, pg_query.Token_OR, pg_query.Token_WHEN, pg_query.Token_THEN, pg_query.Token_ELSE:
+		d.top().separate()
+	case pg_query.Token_UNION, pg_query.Token_INTERSECT, pg_query.Token_EXCEPT:
+		d.top().separate()
+		d.top().chain += 2
+	case pg_query.Token_JOIN:
+		d.top().chain += 2
+		if beforeRelation {
+			d.top().separate()
 		}
 	}
-	for i, token := range tokens {
-		top := &levels[len(levels)-1]
-		top.segment++
-		kind := token.Token
-		named := i > 0 && (tokens[i-1].Token == pg_query.Token_ASCII_46 || tokens[i-1].Token == pg_query.Token_AS ||
-			tokens[i-1].Token == pg_query.Token_TYPECAST)
-		switch kind {
-		case pg_query.Token_ASCII_40, pg_query.Token_ASCII_91: // ( [
-			levels = append(levels, depthLevel{})
-			continue
-		case pg_query.Token_ASCII_41, pg_query.Token_ASCII_93: // ) ]
-			for levels[len(levels)-1].isCase {
-				pop()
-			}
-			if len(levels) > 1 {
-				pop()
-			}
-			continue
-		case pg_query.Token_ASCII_44, pg_query.Token_ASCII_59: // , ;
-			for levels[len(levels)-1].isCase { // a CASE holds none: it was a label
-				pop()
-			}
-			levels[len(levels)-1].separate()
-			continue
-		}
-		if named {
-			continue
-		}
-		switch kind {
-		case pg_query.Token_CASE:
-			levels = append(levels, depthLevel{isCase: true})
-		case pg_query.Token_END_P:
-			if top.isCase {
-				pop()
-			}
-		case pg_query.Token_AND, pg_query.Token_OR, pg_query.Token_WHEN, pg_query.Token_THEN, pg_query.Token_ELSE:
-			top.separate()
-		case pg_query.Token_UNION, pg_query.Token_INTERSECT, pg_query.Token_EXCEPT:
-			top.separate()
-			top.chain += 2
-		case pg_query.Token_JOIN:
-			top.chain += 2
-			if i+1 < len(tokens) && startsRelation(tokens[i+1]) {
-				top.separate()
-			}
-		}
-	}
-	for len(levels) > 1 {
-		pop()
-	}
-	levels[0].separate()
-	return levels[0].deepest + levels[0].chain
+}
+
+// namesNext reports whether what follows the token is a name, whatever it looks
+// like.
+func namesNext(token pg_query.Token) bool {
+	return token == pg_query.Token_ASCII_46 || token == pg_query.Token_AS || token == pg_query.Token_TYPECAST
 }
 
 // startsRelation reports whether after JOIN the token can only be a relation's

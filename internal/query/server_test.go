@@ -70,6 +70,8 @@ func TestAgainstServer(t *testing.T) {
 		a := s.out
 		switch {
 		case a.Refusal != nil || a.Call != nil || a.Setting != nil:
+		case refused != nil && strings.HasPrefix(refused.Message, "operator does not exist"):
+			// Operands' types are only known in part: it is the server's to refuse.
 		case refused != nil && notFound[refused.Code]:
 			if a.Shape.Complete {
 				t.Errorf("%s: the server says %q, the analysis is complete", sql, refused.Message)

@@ -75,19 +75,21 @@ func (s *state) walkStatement(node *pg_query.Node, made, main *pg_query.RangeVar
 }
 
 func (s *state) walkFields(m protoreflect.Message, made *pg_query.RangeVar, main *catalog.Relation) {
-	m.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		if field.Message() == nil {
-			return true
+	fields := m.Descriptor().Fields() // in their order: Range has none
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		if field.Message() == nil || !m.Has(field) {
+			continue
 		}
+		v := m.Get(field)
 		if !field.IsList() {
 			s.walk(v.Message(), made, main)
-			return true
+			continue
 		}
-		for i := range v.List().Len() {
-			s.walk(v.List().Get(i).Message(), made, main)
+		for j := range v.List().Len() {
+			s.walk(v.List().Get(j).Message(), made, main)
 		}
-		return true
-	})
+	}
 }
 
 func (s *state) walk(m protoreflect.Message, made *pg_query.RangeVar, main *catalog.Relation) {

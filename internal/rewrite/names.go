@@ -65,6 +65,8 @@ func (w *writer) otherItem(r *catalog.Relation) bool {
 		switch m := m.(type) {
 		case *pg_query.Alias:
 			other = other || m.Aliasname == r.Name
+		case *pg_query.FuncCall: // in FROM it goes by its name
+			other = other || m.Funcname[len(m.Funcname)-1].GetString_().GetSval() == r.Name
 		case *pg_query.LockingClause:
 			for _, n := range m.LockedRels { // FOR UPDATE OF alias
 				own[n.GetRangeVar()] = true

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -261,6 +262,28 @@ func shape(plan string) string {
 		}
 	}
 	return strings.Join(nodes, "\n")
+}
+
+// TestConcurrentUse shares an analysis, as sessions that run one text do.
+func TestConcurrentUse(t *testing.T) {
+	d := newDatabase(t)
+	r := Request{Analysis: d.analyze(t, "SELECT app.customers.email FROM app.customers TABLESAMPLE bernoulli (1), orders"),
+		Snapshot: d.snapshot, Masks: readMasks(t, "texts"), Qualify: true}
+	want, err := Statement(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 20 {
+				if got, err := Statement(r); err != nil || got.SQL != want.SQL {
+					t.Errorf("got %v, %v", got, err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestSplitID(t *testing.T) {

@@ -2,6 +2,9 @@ package rewrite
 
 import (
 	"strings"
+	"sync"
+
+	pg_query "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/sallyport/sallyport/internal/catalog"
 )
@@ -35,4 +38,35 @@ func subquery(scan *maskedScan, s *catalog.Snapshot, only bool) (string, error) 
 	}
 	b.WriteString(quote(scan.Relation.Schema) + "." + quote(scan.Relation.Name) + " AS " + inner)
 	return b.String(), nil
+}
+
+// parsed holds the trees of subqueries, which are the same from statement to
+// statement. Nobody changes them.
+var parsed = struct {
+	sync.Mutex
+	trees map[string]*pg_query.Node
+}{trees: map[string]*pg_query.Node{}}
+
+const maxParsed = 2048
+
+// parseSubquery parses what subquery has written; own says that the caller changes
+// the tree.
+func parseSubquery(body string, own bool) (*pg_query.Node, error) {
+	if own {
+		return parseOne(body)
+	}
+	parsed.Lock()
+	defer parsed.Unlock()
+	if known := parsed.trees[body]; known != nil {
+		return known, nil
+	}
+	n, err := parseOne(body)
+	if err != nil {
+		return nil, err
+	}
+	if len(parsed.trees) >= maxParsed {
+		clear(parsed.trees)
+	}
+	parsed.trees[body] = n
+	return n, nil
 }

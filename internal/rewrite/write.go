@@ -129,7 +129,7 @@ func (w *writer) mask(scan *maskedScan) error {
 	if err != nil {
 		return err
 	}
-	sub, err := parseOne(body)
+	sub, err := parseSubquery(body, p.sample != nil)
 	if err != nil {
 		return err
 	}

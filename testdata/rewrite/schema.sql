@@ -76,6 +76,9 @@ INSERT INTO app.staff VALUES (2, 'Sam', 's-secret', 'R1');
 CREATE TABLE "Weird Schema"."Odd ""T" ("Id" integer PRIMARY KEY, "select" text, "naïve Col" text);
 INSERT INTO "Weird Schema"."Odd ""T" VALUES (1, 'one', 'eins'), (2, 'two', 'zwei');
 
+-- A function that goes by the name of a table.
+CREATE FUNCTION other.orders() RETURNS TABLE (id integer) LANGUAGE sql IMMUTABLE AS 'SELECT 7';
+
 -- Views.
 CREATE VIEW app.contacts AS SELECT id, name, email, upper(ssn) AS loud, phone AS tel FROM app.customers;
 CREATE VIEW app.contacts2 AS SELECT c.id, c.email AS mail, c.tel FROM app.contacts c;

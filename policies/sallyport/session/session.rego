@@ -41,13 +41,20 @@ reasons := deny if {
 } else := {{
 	"policy": "sallyport",
 	"message": $"no policy allows this session on {input.connection.name}",
-	"hint": $"asked: {concat(", ", bindings.policies)}",
+	"hint": advice,
 	"rule": "sallyport/default-deny",
 }} if {
 	effect == "deny"
 } else := require_approval if {
 	effect == "require_approval"
 } else := set()
+
+default advice := "ask the owners of the policies bound here to let this identity in"
+
+advice := "this workload is not registered: ask the operators of sallyport to add it to workloads" if {
+	input.identity.kind == "workload"
+	not input.identity.known
+}
 
 # METADATA
 # description: Policies that allow the session.

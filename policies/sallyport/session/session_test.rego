@@ -199,3 +199,14 @@ test_policy_can_ask_for_approval if {
 	decision.effect == "require_approval"
 	decision.grant.approvers == {"group:night"}
 }
+
+test_the_unregistered_are_told if {
+	decision := session.decision with input as json.patch(asking({"binding": "jit-schema-checks"}), [{
+		"op": "replace",
+		"path": "/identity/known",
+		"value": false,
+	}])
+	decision.effect == "deny"
+	some reason in decision.reasons
+	contains(reason.hint, "not registered")
+}

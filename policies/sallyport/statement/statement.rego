@@ -52,7 +52,7 @@ reasons := deny if {
 } else := {{
 	"policy": "sallyport",
 	"message": $"no policy allows this {input.statement.kind}",
-	"hint": $"asked: {concat(", ", bindings.policies)}",
+	"hint": $"the policies in force are {concat(", ", bindings.policies)}; do without it, or ask their owners",
 	"rule": "sallyport/default-deny",
 }} if {
 	effect == "deny"
