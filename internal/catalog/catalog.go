@@ -55,6 +55,29 @@ func (r *Relation) Column(name string) *Column {
 	return nil
 }
 
+// Sources are the columns that a generated column is computed from, none for others.
+func (r *Relation) Sources(c *Column) []*Column {
+	var sources []*Column
+	for _, n := range c.MadeOf {
+		if source := r.number(n); source != nil {
+			sources = append(sources, source)
+		}
+	}
+	return sources
+}
+
+func (r *Relation) number(n int16) *Column {
+	if r == nil {
+		return nil
+	}
+	for _, c := range r.Columns {
+		if c.Number == n {
+			return c
+		}
+	}
+	return nil
+}
+
 // Column is a row of pg_attribute.
 type Column struct {
 	Number    int16
@@ -65,6 +88,7 @@ type Column struct {
 	Collation OID    // 0: none; otherwise see Snapshot.Collations
 	NotNull   bool
 	Generated bool
+	MadeOf    []int16 // of a generated column: the columns of its table it is computed from
 }
 
 // Function is a row of pg_proc.

@@ -30,7 +30,7 @@ func load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
 		what string
 		read func() error
 	}{
-		{"schemas", l.schemas}, {"relations", l.relations}, {"columns", l.columns}, {"views", l.views},
+		{"schemas", l.schemas}, {"relations", l.relations}, {"columns", l.columns}, {"generated columns", l.generated}, {"views", l.views},
 		{"inheritance", l.inheritance}, {"primary keys", l.primaryKeys}, {"types", l.types},
 		{"functions", l.functions}, {"operators", l.operators}, {"casts", l.casts}, {"collations", l.collations},
 	}
@@ -113,6 +113,32 @@ func (l *loader) columns() error {
 			if r := l.s.relationsByOID[relation]; r != nil {
 				column := c
 				r.Columns = append(r.Columns, &column)
+			}
+			return nil
+		})
+}
+
+// generated reads what generated columns are made of. Where the server keeps it
+// has changed with its versions: as dependencies of the column, or of its default.
+func (l *loader) generated() error {
+	var relation OID
+	var number, from int16
+	return l.each(`SELECT d.objid, d.objsubid::int2, d.refobjsubid::int2
+		FROM pg_catalog.pg_depend d
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = d.objid AND a.attnum = d.objsubid AND a.attgenerated <> ''
+		WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+			AND d.refobjid = d.objid AND d.refobjsubid > 0
+		UNION
+		SELECT e.adrelid, e.adnum, d.refobjsubid::int2
+		FROM pg_catalog.pg_depend d
+		JOIN pg_catalog.pg_attrdef e ON e.oid = d.objid
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum AND a.attgenerated <> ''
+		WHERE d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+			AND d.refobjid = e.adrelid AND d.refobjsubid > 0 AND d.refobjsubid <> e.adnum
+		ORDER BY 1, 2, 3`,
+		[]any{&relation, &number, &from}, func() error {
+			if c := l.s.relationsByOID[relation].number(number); c != nil {
+				c.MadeOf = append(c.MadeOf, from)
 			}
 			return nil
 		})

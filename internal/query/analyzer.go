@@ -186,6 +186,9 @@ func (s *state) read(r *catalog.Relation, c *catalog.Column) {
 			s.addRead(columnID(parent, c.Name), s.how)
 		}
 	}
+	for _, source := range r.Sources(c) {
+		s.addRead(columnID(r, source.Name), s.how+", through the generated column "+columnID(r, c.Name))
+	}
 	if summary := s.viewOf(r); summary != nil {
 		for _, base := range summary.lineage(columnIndex(r, c)).Bases {
 			s.addRead(base, s.how+", through the view "+r.ID())

@@ -219,6 +219,9 @@ func (s *state) relationCell(r *catalog.Relation, c *catalog.Column) *cell {
 				to: s.leafCell(leaf{id: columnID(parent, c.Name), table: parent.ID(), name: c.Name, via: r.ID()})})
 		}
 	}
+	for _, source := range r.Sources(c) {
+		made.from = append(made.from, edge{to: s.relationCell(r, source)})
+	}
 	if summary != nil {
 		made.from = append(made.from, summary.edges(s, columnIndex(r, c))...)
 	}

@@ -49,15 +49,21 @@ func (s *state) lineage(r *catalog.Relation) map[string]Lineage {
 		return known.(map[string]Lineage) //nolint:forcetypeassert // stored below
 	}
 	summary, ancestors := s.viewOf(r), s.snapshot.Ancestors(r)
-	if summary == nil && len(ancestors) == 0 {
+	if summary == nil && len(ancestors) == 0 && !computes(r) {
 		return nil
 	}
 	all := make(map[string]Lineage, len(r.Columns))
 	for i, c := range r.Columns {
 		var l Lineage
-		if summary != nil {
+		sources := r.Sources(c)
+		switch {
+		case summary != nil:
 			l = summary.lineage(i)
-		} else {
+		case len(sources) > 0:
+			for _, source := range sources {
+				l.Bases = append(l.Bases, columnID(r, source.Name))
+			}
+		default:
 			l = Lineage{Bases: []string{columnID(r, c.Name)}, Plain: true}
 		}
 		for _, parent := range ancestors {
@@ -69,6 +75,16 @@ func (s *state) lineage(r *catalog.Relation) map[string]Lineage {
 	}
 	s.analyzer.lineages.Store(r.OID, all)
 	return all
+}
+
+// computes reports whether the relation has generated columns.
+func computes(r *catalog.Relation) bool {
+	for _, c := range r.Columns {
+		if len(c.MadeOf) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *viewSummary) lineage(i int) Lineage {

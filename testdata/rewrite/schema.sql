@@ -86,3 +86,13 @@ CREATE VIEW app.by_email AS SELECT id, name FROM app.customers WHERE email LIKE 
 CREATE VIEW app.nicks AS SELECT DISTINCT nick FROM app.customers;
 CREATE VIEW app.plain AS SELECT id, name FROM app.customers;
 CREATE MATERIALIZED VIEW app.snapshot AS SELECT id, name, email FROM app.customers;
+
+-- A generated column tells what it is made of.
+CREATE TABLE app.leads (
+    id integer PRIMARY KEY,
+    email text,
+    domain text GENERATED ALWAYS AS (split_part(email, '@', 2)) STORED,
+    city text
+);
+INSERT INTO app.leads (id, email, city) VALUES (1, 'ada@example.com', 'London'), (2, NULL, 'Paris'), (3, 'eve@x.io', 'Oslo');
+CREATE VIEW app.lead_domains AS SELECT id, domain FROM app.leads;

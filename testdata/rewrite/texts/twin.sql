@@ -14,3 +14,5 @@ DROP VIEW app.contacts2, app.contacts;
 CREATE VIEW app.contacts AS SELECT id, name, email, NULL::text AS loud, phone AS tel FROM app.customers;
 CREATE VIEW app.contacts2 AS SELECT c.id, c.email AS mail, c.tel FROM app.contacts c;
 REFRESH MATERIALIZED VIEW app.snapshot;
+ALTER TABLE app.leads ALTER COLUMN domain DROP EXPRESSION;
+UPDATE app.leads SET domain = NULL, email = CASE WHEN email IS NOT NULL THEN '[redacted]' END;
