@@ -23,6 +23,7 @@ type relay struct {
 	count int
 	sent  bytes.Buffer // to the server
 	dead  bool
+	heard int // bytes from the server
 	limit int // of bytes from the server to the client, after which all breaks; -1 for none
 }
 
@@ -75,9 +76,12 @@ func (r *relay) pass(to, from net.Conn, noted bool) {
 		out := buf[:n]
 		if noted {
 			r.sent.Write(out)
-		} else if r.limit >= 0 {
-			out = out[:min(len(out), r.limit)]
-			r.limit -= len(out)
+		} else {
+			r.heard += n
+			if r.limit >= 0 {
+				out = out[:min(len(out), r.limit)]
+				r.limit -= len(out)
+			}
 		}
 		broken := !noted && r.limit == 0
 		r.mu.Unlock()
@@ -99,6 +103,13 @@ func (r *relay) Sent(text string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return bytes.Contains(r.sent.Bytes(), []byte(text))
+}
+
+// Heard is how many bytes the server has sent.
+func (r *relay) Heard() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.heard
 }
 
 // CutAfter breaks the connection after so many bytes more from the server.

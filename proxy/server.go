@@ -156,6 +156,8 @@ func (s *Server) all() []*session {
 // SessionInfo is an open session as operators see it.
 type SessionInfo struct {
 	ID          string    `json:"id"`
+	Key         string    `json:"-"` // identity.Principal.Key
+	Tenant      string    `json:"tenant,omitempty"`
 	Subject     string    `json:"subject"`
 	Name        string    `json:"name,omitempty"`
 	Issuer      string    `json:"issuer"`
@@ -180,7 +182,7 @@ func (s *Server) Sessions() []SessionInfo {
 		}
 		sess.mu.Unlock()
 		w, _ := g.window()
-		out = append(out, SessionInfo{ID: g.id, Subject: g.principal.Subject, Name: g.principal.Name, Issuer: g.principal.Issuer,
+		out = append(out, SessionInfo{ID: g.id, Key: g.principal.Key(), Tenant: g.principal.Tenant, Subject: g.principal.Subject, Name: g.principal.Name, Issuer: g.principal.Issuer,
 			Connection: g.upstream.Name, Application: g.application, Client: g.client, StartedAt: g.started,
 			State: state, Statements: g.statements.Load(), Grant: w.ID})
 	}

@@ -27,13 +27,14 @@ func (a *API) listApprovals(_ http.ResponseWriter, r *http.Request, by *identity
 	if f.Kind != "" && f.Kind != approval.Grant && f.Kind != approval.Statement {
 		return 0, nil, invalid("kind %q is neither grant nor statement", VisibleLine(q["kind"]))
 	}
-	if !seesAll(by) {
+	if by.Kind != identity.KindUser {
 		f.RequesterKey = by.Key()
 	}
 	list, err := a.Services.Approvals.List(r.Context(), f)
 	if err != nil {
 		return 0, nil, a.unavailable(err, "requests for approval not listed")
 	}
+	list = slices.DeleteFunc(list, func(r approval.Request) bool { return !sees(by, r.Requester, r.Approvers) })
 	out := []Approval{}
 	for i := range list {
 		out = append(out, showApproval(&list[i]))
@@ -47,7 +48,7 @@ func (a *API) getApproval(_ http.ResponseWriter, r *http.Request, by *identity.P
 	switch {
 	case err != nil && !errors.Is(err, approval.ErrNotFound):
 		return 0, nil, a.unavailable(err, "request for approval not read")
-	case err != nil, !seesAll(by) && !mySide(found.Requester, by) && !slices.ContainsFunc(found.Approvers, func(form string) bool { return isNamed(form, by) }):
+	case err != nil, !sees(by, found.Requester, found.Approvers):
 		return 0, nil, noApproval(id)
 	}
 	return http.StatusOK, showApproval(&found), nil

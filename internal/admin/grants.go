@@ -88,13 +88,14 @@ func (a *API) listGrants(_ http.ResponseWriter, r *http.Request, by *identity.Pr
 	if q["state"] != "" && f.States == nil {
 		return 0, nil, invalid("state %q is none of requested, pending, active, refused, expired, revoked, ended", VisibleLine(q["state"]))
 	}
-	if !seesAll(by) {
+	if by.Kind != identity.KindUser {
 		f.PrincipalKey = by.Key()
 	}
 	list, err := a.Services.Grants.List(r.Context(), f)
 	if err != nil {
 		return 0, nil, a.unavailable(err, "windows not listed")
 	}
+	list = slices.DeleteFunc(list, func(g grant.Grant) bool { return !sees(by, g.Principal, g.Approvers) })
 	out := []Grant{}
 	for i := range list {
 		// The store may have as active what has just come to its end.
@@ -120,7 +121,7 @@ func (a *API) grant(r *http.Request, by *identity.Principal) (grant.Grant, *Faul
 	switch {
 	case err != nil && !errors.Is(err, grant.ErrNotFound):
 		return g, a.unavailable(err, "window not read")
-	case err != nil, !seesAll(by) && !mySide(g.Principal, by) && !mayRevoke(&g, by):
+	case err != nil, !sees(by, g.Principal, g.Approvers):
 		return g, &Fault{status: http.StatusNotFound, Word: "not_found", Message: "there is no window " + VisibleLine(r.PathValue("id"))}
 	}
 	return g, nil

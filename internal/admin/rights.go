@@ -2,7 +2,6 @@ package admin
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/sallyport/sallyport/internal/approval"
 	"github.com/sallyport/sallyport/internal/grant"
@@ -11,9 +10,19 @@ import (
 
 // Who may do what is said here, but for verdicts: those are approval.Keeper's.
 
-// seesAll: people watch over what workloads do; a workload has no business in what
-// others do.
-func seesAll(by *identity.Principal) bool { return by.Kind == identity.KindUser }
+// sees reports whether the principal may see what somebody has asked for: what is
+// its own, what it is named to decide, and, for a person, what goes on in its own
+// directory, since people watch over what workloads do. A workload has no business
+// in what others do, and neither has another directory's person.
+func sees(by *identity.Principal, whose approval.Party, approvers []string) bool {
+	return mySide(whose, by) ||
+		by.Kind == identity.KindUser && whose.Issuer == by.Issuer && whose.Tenant == by.Tenant ||
+		named(approvers, by)
+}
+
+func named(approvers []string, by *identity.Principal) bool {
+	return slices.ContainsFunc(approvers, func(form string) bool { return approval.Names(form, by) })
+}
 
 // mySide reports whether a party is the principal, or acts for it.
 func mySide(p approval.Party, by *identity.Principal) bool {
@@ -21,29 +30,17 @@ func mySide(p approval.Party, by *identity.Principal) bool {
 }
 
 // mayRevoke: those who could approve a window take it away again. Where nobody is
-// named (a window that opens by itself), any person may, since somebody must be able
-// to; no workload ever may, unless it is named.
+// named (a window that opens by itself), any person of the same directory may, since
+// somebody must be able to; no workload ever may, unless it is named.
 func mayRevoke(g *grant.Grant, by *identity.Principal) bool {
 	if len(g.Approvers) == 0 {
-		return by.Kind == identity.KindUser
+		return by.Kind == identity.KindUser && g.Principal.Issuer == by.Issuer && g.Principal.Tenant == by.Tenant
 	}
-	return slices.ContainsFunc(g.Approvers, func(form string) bool { return isNamed(form, by) })
+	return named(g.Approvers, by)
 }
 
 // mayEnd: whose window it is gives it back.
 func mayEnd(g *grant.Grant, by *identity.Principal) bool { return mySide(g.Principal, by) }
-
-// isNamed reads the forms in which bindings and rules name approvers, as approval
-// does: a group stands for the people in it, software is named itself.
-func isNamed(form string, p *identity.Principal) bool {
-	if name, ok := strings.CutPrefix(form, "group:"); ok {
-		return name != "" && p.Kind == identity.KindUser && slices.Contains(p.Groups, name)
-	}
-	if subject, ok := strings.CutPrefix(form, "subject:"); ok {
-		return subject != "" && subject == p.Subject
-	}
-	return form != "" && (form == p.Subject || form == p.Name)
-}
 
 // signature is how somebody is written down as having done something: by what they
 // are called, and by the subject wherever that is something else, since anybody may

@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 
+	"github.com/sallyport/sallyport/internal/approval"
 	"github.com/sallyport/sallyport/internal/identity"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -14,7 +15,7 @@ func (a *API) listSessions(_ http.ResponseWriter, r *http.Request, by *identity.
 	}
 	out := []proxy.SessionInfo{}
 	for _, s := range a.Server.Sessions() {
-		if !seesAll(by) && (s.Issuer != by.Issuer || s.Subject != by.Subject) {
+		if !sees(by, approval.Party{Key: s.Key, Issuer: s.Issuer, Tenant: s.Tenant}, nil) {
 			continue
 		}
 		s.Subject, s.Name, s.Application = VisibleLine(s.Subject), VisibleLine(s.Name), VisibleLine(s.Application)

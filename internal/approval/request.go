@@ -171,7 +171,7 @@ func mayDecide(r *Request, by *identity.Principal) error {
 		return explain(ErrSelf, "%s is asked for by or for %s; one of %s has to decide", r.ID, PartyOf(by), strings.Join(r.Approvers, ", "))
 	}
 	for _, a := range r.Approvers {
-		if isApprover(a, by) {
+		if Names(a, by) {
 			return nil
 		}
 	}
@@ -184,9 +184,10 @@ func mayDecide(r *Request, by *identity.Principal) error {
 	return explain(ErrNotApprover, "%s can be decided by %s", r.ID, strings.Join(r.Approvers, ", "))
 }
 
-// isApprover reports whether a form names the principal. A group stands for the
-// people in it: software decides only where it is named itself.
-func isApprover(form string, p *identity.Principal) bool {
+// Names reports whether a form in which policies and bindings name approvers names
+// the principal. A group stands for the people in it: software decides only where
+// it is named itself.
+func Names(form string, p *identity.Principal) bool {
 	if name, ok := strings.CutPrefix(form, "group:"); ok {
 		return name != "" && p.Kind == identity.KindUser && slices.Contains(p.Groups, name)
 	}

@@ -106,7 +106,9 @@ func TestSampleEnvironment(t *testing.T) {
 		t.Error(err)
 	}
 	forbidden(t, conn, "UPDATE hr.salaries SET amount = 1")
-	forbidden(t, conn, "CREATE TABLE public.mine (id int)")
+	if _, err := conn.Exec(t.Context(), "CREATE SCHEMA mine; CREATE TABLE mine.t (id int); CREATE TABLE public.mine (id int)"); err != nil {
+		t.Error(err) // tools bring schemas of their own
+	}
 	forbidden(t, conn, "CREATE ROLE another")
 	if n := number(t, connect(t, readEnv(t, e, "SUPERUSER_DSN")), "SELECT count(*) FROM pg_roles WHERE rolname = current_user AND rolsuper"); n != 1 {
 		t.Error("SUPERUSER_DSN is no superuser")

@@ -169,7 +169,8 @@ func newRegistry(workloads []Workload) registry {
 }
 
 // identify fills in what is registered. An entry counts only under its kind: a person's token never passes for a workload, nor
-// the other way round. Where neither token, registry nor configuration says the kind it is user, which is known to nobody.
+// the other way round. Where neither token, registry nor configuration says the kind it is a workload that nobody knows: what a
+// person may do, approve above all, takes a sign that there is a person.
 func (r registry) identify(p *Principal, configured string) {
 	entry, listed := r[[2]string{p.Issuer, p.Subject}]
 	if p.Kind == "" && listed && configured == "" {
@@ -179,7 +180,7 @@ func (r registry) identify(p *Principal, configured string) {
 		p.Kind = configured
 	}
 	if !slices.Contains([]string{KindWorkload, KindUser}, p.Kind) {
-		p.Kind = KindUser
+		p.Kind = KindWorkload
 	}
 	if listed && entry.Kind == p.Kind {
 		p.Known, p.Name, p.Owner = true, entry.Name, entry.Owner
