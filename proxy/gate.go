@@ -45,6 +45,7 @@ type gate struct {
 	role        string // that the server sees
 	binding     string // the client named, "" for none
 	statements  atomic.Int64
+	qualify     bool   // code has run that may have put temporary objects in the way: names are qualified from now on
 	ranIn       string // the window the last statement ran in, "" for none
 }
 
@@ -196,7 +197,7 @@ func (g *gate) again(ctx context.Context, j *job, t *ticket) (*judged, *Refusal)
 }
 
 func (g *gate) epoch(j *job) epoch {
-	e := epoch{policy: g.Policy.Generation(), path: strings.Join(j.path, "\x00"),
+	e := epoch{policy: g.Policy.Generation(), qualify: g.qualify, path: strings.Join(j.path, "\x00"),
 		principal: g.principal.TokenID + g.principal.ExpiresAt.String()}
 	if s := g.upstream.catalog.Snapshot(); s != nil {
 		e.catalog = s.Generation

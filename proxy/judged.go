@@ -36,6 +36,7 @@ type epoch struct {
 	catalog   uint64
 	grant     string
 	path      string
+	qualify   bool   // see gate.qualify
 	principal string // token id and expiry: a new token may bring new groups
 }
 
@@ -105,6 +106,17 @@ func (j *judged) copiesIn() bool {
 	return false
 }
 
+// runsCode reports whether the statements run code that is not seen through, which
+// may have made temporary objects.
+func (j *judged) runsCode() bool {
+	for _, p := range j.text.statements {
+		if p.analysis.Schema && p.analysis.Shape.Class != "schema" {
+			return true
+		}
+	}
+	return false
+}
+
 // writes reports whether the statements may change data.
 func (j *judged) writes() bool {
 	for _, p := range j.text.statements {
@@ -166,7 +178,7 @@ func (j *judged) compose() *Refusal {
 	for i, d := range j.decisions {
 		a := j.text.statements[i].analysis
 		texts[i] = a.Statement.Text
-		if len(d.Masks) == 0 {
+		if len(d.Masks) == 0 && !j.at.qualify {
 			continue
 		}
 		masks := make(map[string]rewrite.Mask, len(d.Masks))
@@ -174,7 +186,7 @@ func (j *judged) compose() *Refusal {
 			masks[column] = rewrite.Mask{Function: fn.Name, Args: fn.Args}
 			j.masks[i] = append(j.masks[i], column)
 		}
-		result, err := rewrite.Statement(rewrite.Request{Analysis: a, Snapshot: j.text.snapshot, Masks: masks})
+		result, err := rewrite.Statement(rewrite.Request{Analysis: a, Snapshot: j.text.snapshot, Masks: masks, Qualify: j.at.qualify})
 		if err != nil {
 			return refusalOf(err)
 		}

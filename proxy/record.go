@@ -49,6 +49,7 @@ func (g *gate) permit(ctx context.Context, j *job, jd *judged, frame pgwire.Fram
 		}
 		g.metrics.decision(string(d.Effect))
 	}
+	g.qualify = g.qualify || jd.runsCode()
 	if window.ID != "" || j.tx == txIdle {
 		g.ranIn = window.ID
 	}
