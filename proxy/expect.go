@@ -56,6 +56,7 @@ type run struct {
 	masked     bool
 	rewritten  bool
 	fence      fence
+	place      func(int) int // see judged.place
 }
 
 // result is how a run ended, for the record.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/internal/catalog"
 	"github.com/sallyport/sallyport/internal/query"
@@ -22,6 +23,7 @@ type judged struct {
 	rewritten  bool
 	masks      [][]string // columns masked, by statement
 	fence      fence
+	place      func(int) int // turns a position in forwarded into one in sql; nil where it cannot be told
 	at         epoch
 	paramTypes []catalog.OID // the client gave
 }
@@ -131,7 +133,7 @@ func (j *judged) writes() bool {
 func (j *judged) runs(ids []string, now, closes time.Time, closing *Refusal) []*run {
 	runs := make([]*run, len(j.decisions))
 	for i, d := range j.decisions {
-		r := &run{decisionID: ids[i], limitRows: -1, limitBytes: -1, started: now, masked: j.masked(), rewritten: j.rewritten, fence: j.fence}
+		r := &run{decisionID: ids[i], limitRows: -1, limitBytes: -1, started: now, masked: j.masked(), rewritten: j.rewritten, fence: j.fence, place: j.place}
 		if d.Limits.Rows != nil {
 			r.limitRows = *d.Limits.Rows
 		}
@@ -193,6 +195,7 @@ func (j *judged) compose() *Refusal {
 		fenced = append(fenced, result.Fence...)
 		if result.Changed {
 			texts[i], j.rewritten = result.SQL, true
+			j.place = j.placing(result, a.Statement.Text)
 		}
 	}
 	j.fence = newFence(fenced)
@@ -202,6 +205,16 @@ func (j *judged) compose() *Refusal {
 	// On lines of their own, so that no comment swallows a semicolon.
 	j.forwarded = strings.Join(texts, "\n;\n")
 	return j.verify(texts)
+}
+
+// placing maps positions back where the message is one statement.
+func (j *judged) placing(result *rewrite.Result, text string) func(int) int {
+	at := strings.Index(j.sql, text)
+	if len(j.decisions) != 1 || at < 0 {
+		return nil
+	}
+	before := utf8.RuneCountInString(j.sql[:at])
+	return func(position int) int { return before + result.ClientPosition(position) }
 }
 
 // verify reads the composed text again: it must fall into the statements it was

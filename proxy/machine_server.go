@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/pgwire"
@@ -305,9 +306,9 @@ func (m *machine) tellError(e *expect, f pgwire.Frame, report pgwire.Report) {
 	case r != nil && r.cut != nil:
 		m.toClient = r.cut.appendTo(m.toClient)
 	case r != nil && (r.masked || r.rewritten):
-		m.toClient = scrub(report, r.masked).Append(m.toClient, pgwire.ErrorResponse)
+		m.toClient = scrub(report, r.masked, r.place).Append(m.toClient, pgwire.ErrorResponse)
 	case e.judged() != nil:
-		m.toClient = scrub(report, e.judged().masked()).Append(m.toClient, pgwire.ErrorResponse)
+		m.toClient = scrub(report, e.judged().masked(), e.judged().place).Append(m.toClient, pgwire.ErrorResponse)
 	default:
 		m.toClient = append(m.toClient, f...)
 	}
@@ -396,7 +397,7 @@ func (m *machine) serverNotice(f pgwire.Frame) {
 	if err != nil {
 		return
 	}
-	report = scrub(report, true)
+	report = scrub(report, true, nil)
 	report.Message = "a notice was withheld: the statement reads masked columns"
 	m.toClient = report.Append(m.toClient, pgwire.Notice)
 }
@@ -443,9 +444,14 @@ func (m *machine) desync(what string) {
 }
 
 // scrub removes from a server's report what refers to the statement as rewritten
-// and, where columns are masked, all that may quote values.
-func scrub(r pgwire.Report, masked bool) pgwire.Report {
+// and, where columns are masked, all that may quote values. Its position becomes
+// that in the client's text, where place can tell it.
+func scrub(r pgwire.Report, masked bool, place func(int) int) pgwire.Report {
+	position, err := strconv.Atoi(r.Position)
 	r.Position = ""
+	if place != nil && err == nil && position > 0 {
+		r.Position = strconv.Itoa(place(position))
+	}
 	kept := r.Others[:0:0]
 	for _, f := range r.Others {
 		switch f.Type {

@@ -24,6 +24,8 @@ const (
 	noticeEvery = 15 * time.Second
 	// cancelGrace is how long the server may take to stop a cancelled statement.
 	cancelGrace = 10 * time.Second
+	// lastWordsGrace is how long a client may take to hear why its session ends.
+	lastWordsGrace = 500 * time.Millisecond
 )
 
 // session drives one machine: it reads both sides, runs the machine's jobs and
@@ -90,10 +92,22 @@ func (s *session) end(err error) {
 		if busy {
 			s.cancelServer()
 		}
-		_ = s.client.Close()
 		_ = s.server.Close()
+		s.lastWords()
+		_ = s.client.Close()
 		close(s.done)
 	})
+}
+
+// lastWords lets the client have what was still to be said to it, if it listens.
+func (s *session) lastWords() {
+	_ = s.client.SetWriteDeadline(time.Now().Add(lastWordsGrace))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.toCli.busy {
+		s.room.Wait()
+	}
+	_ = s.write(&s.toCli, s.client, &s.m.toClient) // it may be gone
 }
 
 // readClient feeds the machine with the client's messages.
