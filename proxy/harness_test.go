@@ -156,7 +156,7 @@ func (s *sidecar) identityConfig() identity.Config {
 			if subject == "" {
 				subject = client.ID
 			}
-			c.Workloads = append(c.Workloads, identity.Workload{Issuer: "entra-contoso", Subject: subject, Name: client.ID, Kind: string(client.Kind)})
+			c.Workloads = append(c.Workloads, identity.Workload{Issuer: "entra-contoso", Subject: subject, Name: client.ID, Kind: client.Kind})
 		}
 	}
 	return c

@@ -30,12 +30,14 @@ type ticket struct {
 
 // input is the approval as the policy is asked again.
 func (t *ticket) input() *rego.Approval {
-	state := "timeout"
+	var state string
 	switch t.answer.State {
 	case approval.Approved, approval.Consumed:
 		state = "approved"
 	case approval.Refused:
 		state = "refused"
+	default:
+		state = "timeout"
 	}
 	return &rego.Approval{ID: t.id, State: state, Approver: t.answer.DecidedBy.Subject,
 		At: stamp(t.answer.DecidedAt), Comment: t.answer.Comment}

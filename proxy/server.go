@@ -43,7 +43,7 @@ type Server struct {
 	draining bool
 
 	conns sync.WaitGroup
-	ctx   context.Context // ends when nothing may run any longer
+	ctx   context.Context //nolint:containedctx // the server's own lifetime: ends when nothing may run any longer
 	stop  context.CancelFunc
 }
 
@@ -98,7 +98,7 @@ func (s *Server) Serve(l *Listener) error {
 			var temporary interface{ Temporary() bool }
 			if errors.As(err, &temporary) && temporary.Temporary() {
 				s.services.Log.Warn().Err(err).Msg("client not accepted")
-				time.Sleep(10 * time.Millisecond) // out of descriptors: let some be closed
+				time.Sleep(10 * time.Millisecond) //nolint:forbidigo // out of descriptors: there is nothing to wait for but others closing some
 				continue
 			}
 			return err

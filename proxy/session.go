@@ -51,7 +51,7 @@ type session struct {
 	waits sync.WaitGroup // approvals waited for, timers running
 	done  chan struct{}
 	once  sync.Once
-	ctx   context.Context // ends with the session: what it waits for, nobody needs any more
+	ctx   context.Context //nolint:containedctx // the session's own lifetime: what it waits for, nobody needs afterwards
 	stop  context.CancelFunc
 }
 

@@ -125,7 +125,7 @@ func (d *directory) watch() {
 	_ = filepath.WalkDir(d.path, func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return nil
+			return nil //nolint:nilerr // what cannot be read cannot be watched: it is polled
 		case path == d.path:
 			return d.watcher.Add(path)
 		case !e.IsDir():

@@ -51,9 +51,6 @@ func fail(code int, err error) error {
 	return &failure{code, err}
 }
 
-// errSaid is an error whose text was printed already.
-var errSaid = errors.New("")
-
 func exitCode(err error) int {
 	var f *failure
 	if errors.As(err, &f) {

@@ -40,11 +40,10 @@ const patience = 20 * time.Second
 
 // site is a configuration with everything real that it names.
 type site struct {
-	dir, config    string
-	listen, admin  string
-	issuer         *devenv.Issuer
-	idp            *httptest.Server
-	database, user string
+	dir, config   string
+	listen, admin string
+	issuer        *devenv.Issuer
+	idp           *httptest.Server
 }
 
 // newSite writes a configuration; change turns text of it into other text.

@@ -3,6 +3,7 @@ package identity_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -170,8 +171,8 @@ func strictly(t *testing.T, data []byte, into any) {
 // wantReason fails unless the token is refused for this reason, in words that are safe and say what to do.
 func wantReason(t *testing.T, err error, token string, want identity.Reason) {
 	t.Helper()
-	refused, ok := err.(*identity.Error)
-	if !ok {
+	var refused *identity.Error
+	if !errors.As(err, &refused) {
 		t.Fatalf("got %v (%T), want an *identity.Error for %s", err, err, want)
 	}
 	if refused.Reason != want {

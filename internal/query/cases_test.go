@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -80,7 +81,11 @@ func tell(analyzer *Analyzer, sql string) string {
 	var b strings.Builder
 	statements, err := Parse(sql, Limits{})
 	if err != nil {
-		fmt.Fprintf(&b, "error: %s: %v\n", err.(*Error).Code, err)
+		var refused *Error
+		if !errors.As(err, &refused) {
+			return "error of another type: " + err.Error()
+		}
+		fmt.Fprintf(&b, "error: %s: %v\n", refused.Code, err)
 		return b.String()
 	}
 	for _, st := range statements {

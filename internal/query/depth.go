@@ -135,6 +135,7 @@ func (d *depths) keyword(token pg_query.Token, beforeRelation bool) {
 		if beforeRelation {
 			d.top().separate()
 		}
+	default: // neither nests nor separates
 	}
 }
 

@@ -3,6 +3,7 @@ package query
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -161,7 +162,8 @@ func TestTextRefused(t *testing.T) {
 		"newer syntax":  {"SELECT * FROM json_table('[]', '$[*]' COLUMNS (a int PATH '$'))", codeSyntax},
 	} {
 		_, err := Parse(c.sql, Limits{})
-		if e, ok := err.(*Error); !ok || e.Code != c.code {
+		var e *Error
+		if !errors.As(err, &e) || e.Code != c.code {
 			t.Errorf("%s: got %v, want an error with %s", name, err, c.code)
 		}
 	}

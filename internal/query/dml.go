@@ -272,5 +272,8 @@ func (s *state) mergeAction(when *pg_query.MergeWhenClause, target *rangeEntry, 
 				s.use(s.expression(node, sc), derived)
 			}
 		})
+	case pg_query.CmdType_CMD_DELETE, pg_query.CmdType_CMD_NOTHING:
+	default:
+		s.unresolved("MERGE action " + when.CommandType.String())
 	}
 }

@@ -75,6 +75,7 @@ func subLinkName(link *pg_query.SubLink) (string, int) {
 			}
 			return figureName(target.GetVal())
 		}
+	default: // the others have no name of their own
 	}
 	return "", 0
 }

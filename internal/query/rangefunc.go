@@ -134,7 +134,7 @@ func (s *state) rangeTableFunc(t *pg_query.RangeTableFunc, sc *scope) fromItem {
 		}
 		add(c.Colexpr)
 		add(c.Coldefexpr)
-		typ := catalog.OID(int4OID)
+		typ := int4OID
 		if !c.ForOrdinality {
 			typ = s.findType(c.TypeName)
 			s.castTo(typ)

@@ -156,9 +156,7 @@ func caseStatements(t testing.TB) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, sql := range strings.Split(strings.TrimSpace(string(honest)), "\n\n") {
-		all = append(all, sql)
-	}
+	all = append(all, strings.Split(strings.TrimSpace(string(honest)), "\n\n")...)
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {

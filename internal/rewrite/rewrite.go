@@ -12,6 +12,7 @@ import (
 // qualified a schema is put in front, and a schema that a subquery cannot have is
 // taken out of column references. What comes of it is parsed again and compared with
 // the tree that was judged: any difference beyond the intended refuses.
+
 // Request asks for the statement that runs.
 type Request struct {
 	Analysis *query.Analysis

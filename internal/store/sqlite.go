@@ -37,7 +37,7 @@ func Open(ctx context.Context, path string) (*SQLite, error) {
 	}
 	s := &SQLite{}
 	if err := s.open(ctx, path); err != nil {
-		s.Close()
+		_ = s.Close() // says nothing that err does not
 		return nil, fmt.Errorf("state %s: %w", path, err)
 	}
 	return s, nil
