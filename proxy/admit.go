@@ -171,6 +171,16 @@ func (a *admission) tell(r *Refusal) {
 
 // login makes a session of the connection, or says why not.
 func (a *admission) login(ctx context.Context) (*session, *Refusal) {
+	p, r := a.introduce(ctx)
+	if r != nil {
+		a.recordRefused(ctx, nil, p, r)
+		return nil, r
+	}
+	return a.enter(ctx, p)
+}
+
+// introduce learns who is there and what it wants.
+func (a *admission) introduce(ctx context.Context) (*identity.Principal, *Refusal) {
 	if a.listener.required && !a.secure {
 		return nil, &Refusal{Code: codeIdentity, Message: "TLS is required here", Hint: "Connect with sslmode=require or stricter."}
 	}
@@ -186,12 +196,7 @@ func (a *admission) login(ctx context.Context) (*session, *Refusal) {
 	if _, err := a.conn.Write(answer); err != nil {
 		return nil, protocolViolation("the client is gone")
 	}
-	principal, r := a.authenticate(ctx)
-	if r != nil {
-		a.recordRefused(ctx, nil, principal, r)
-		return nil, r
-	}
-	return a.enter(ctx, principal)
+	return a.authenticate(ctx)
 }
 
 // enter asks the policies whether the principal may open a session, connects it

@@ -71,6 +71,9 @@ func (g *gate) decide(ctx context.Context, j *job) verdict {
 		return g.bind(ctx, j)
 	case jobExecute:
 		return g.execute(ctx, j)
+	case jobFunction:
+		return g.refuse(ctx, j, nil, &Refusal{Code: codeUnsupported, Message: "function calls by message are not supported",
+			Hint: "Call the function in a SELECT."})
 	default:
 		return verdict{refusal: &Refusal{Code: codeInternal, Message: "nothing was asked"}}
 	}
@@ -289,7 +292,7 @@ func (g *gate) ask(ctx context.Context, j *job, jd *judged, extended bool) *Refu
 		in.Statement = p.statement(extended)
 		d, err := g.Policy.DecideStatement(ctx, in)
 		if err != nil {
-			g.Log.Error().Err(err).Str("session", g.id).Msg("policies failed on a statement")
+			g.trouble(ctx).Err(err).Str("session", g.id).Msg("policies failed on a statement")
 			return policyFailed(err)
 		}
 		jd.decisions = append(jd.decisions, d)

@@ -48,8 +48,9 @@ type machine struct {
 	fatal       bool   // the server said itself why it left
 	breach      string // a masked column that nearly showed
 
-	now func() time.Time
-	err error // why the session is closing
+	readyAt time.Time // when the server last became ready
+	now     func() time.Time
+	err     error // why the session is closing
 }
 
 func newMachine(path []string, now func() time.Time) *machine {
@@ -76,6 +77,7 @@ const (
 	jobParse
 	jobBind
 	jobExecute
+	jobFunction
 	jobCancel // cancel what the server is running
 )
 
@@ -152,6 +154,11 @@ func (m *machine) advance() {
 		m.inbox[0] = nil
 		m.inbox = m.inbox[1:]
 	}
+}
+
+// busy reports whether something is being decided, held or run.
+func (m *machine) busy() bool {
+	return m.state == awaiting || m.state == decidingState || len(m.expects) > 0
 }
 
 // takeJob hands out the next job, nil when there is none.

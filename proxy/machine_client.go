@@ -70,9 +70,7 @@ func (m *machine) stepMessage(f pgwire.Frame) bool {
 		if !m.drained() {
 			return false
 		}
-		m.refuse(f.Type(), &Refusal{Code: codeUnsupported, Message: "function calls by message are not supported",
-			Hint: "Call the function in a SELECT."})
-		return true
+		return m.decide(&job{kind: jobFunction, raw: f.Clone(), sql: "function call by message"})
 	default:
 		m.fail(protocolViolation("a message of an unknown type came"))
 		return true

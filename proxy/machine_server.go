@@ -362,7 +362,7 @@ func (m *machine) readyForQuery(f pgwire.Frame) {
 		m.pop()
 	}
 	failed := m.tx != txFailed && f.Body()[0] == txFailed
-	m.tx = f.Body()[0]
+	m.tx, m.readyAt = f.Body()[0], m.now()
 	m.copyIn = false
 	switch {
 	case m.tx == txIdle:

@@ -35,7 +35,7 @@ func (d *drive) decide(j *job) verdict {
 		jd = j.stmt.judged
 	}
 	switch {
-	case strings.Contains(sql, "deny"):
+	case strings.Contains(sql, "deny"), j.kind == jobFunction:
 		return verdict{refusal: &Refusal{Code: codeDenied, Message: "no", Detail: Detail{DecisionID: "d-1"}}}
 	case strings.Contains(sql, "call"):
 		jd.call = &call{name: "status"}

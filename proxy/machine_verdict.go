@@ -101,16 +101,25 @@ func (m *machine) notice(j *job, text string) {
 	}
 }
 
+// held is the approval that is waited for, nil for none.
+func (m *machine) held() *ticket {
+	if m.state != awaiting || m.deciding == nil {
+		return nil
+	}
+	return m.deciding.ticket
+}
+
 // cancel is a cancel request of the client for this session. It reports the job
 // to withdraw when a message is held.
-func (m *machine) cancel() (withdrawn *job) {
+func (m *machine) cancel() (withdrawn *ticket) {
 	switch {
 	case m.state == awaiting:
 		j := m.deciding
+		withdrawn = m.held()
 		m.verdict(j, verdict{refusal: &Refusal{Code: codeCancelled, Message: "the request for approval was withdrawn by a cancel request",
 			Detail: Detail{DecisionID: j.ticket.decisionID, Approval: j.ticket.id, Effect: "withdrawn", Retryable: true}}})
 		m.advance()
-		return j
+		return withdrawn
 	case len(m.expects) > 0:
 		m.stop()
 	}
@@ -166,10 +175,8 @@ func (m *machine) deadline() time.Time {
 }
 
 // revoke ends the session now: its window was revoked, or its identity.
-func (m *machine) revoke(r *Refusal) (withdrawn *job) {
-	if m.state == awaiting {
-		withdrawn = m.deciding
-	}
+func (m *machine) revoke(r *Refusal) (withdrawn *ticket) {
+	withdrawn = m.held()
 	m.deciding = nil
 	m.fail(r)
 	return withdrawn

@@ -17,7 +17,7 @@ import (
 func TestRandomConversations(t *testing.T) {
 	s := startWireSidecar(t)
 	reset := readScript(t, "reset.sql")
-	const seeds = 40
+	const seeds = 25
 	for seed := range uint64(seeds) {
 		talk := randomTalk(rand.New(rand.NewPCG(seed, 1)), 40)
 		s.Database.Exec(t, reset)

@@ -6,6 +6,8 @@ import (
 	"encoding/base32"
 	"strings"
 
+	"github.com/rs/zerolog"
+
 	"github.com/sallyport/sallyport/internal/audit"
 	"github.com/sallyport/sallyport/internal/pgwire"
 	"github.com/sallyport/sallyport/rego"
@@ -44,7 +46,7 @@ func (g *gate) permit(ctx context.Context, j *job, jd *judged, frame pgwire.Fram
 			durability = audit.Written
 		}
 		if err := g.Audit.Append(ctx, rec, durability); err != nil {
-			g.Log.Error().Err(err).Msg("decision not recorded: statement refused")
+			g.trouble(ctx).Err(err).Msg("decision not recorded: statement refused")
 			return verdict{refusal: notRecorded()}
 		}
 		g.metrics.decision(string(d.Effect))
@@ -62,6 +64,15 @@ func (g *gate) permit(ctx context.Context, j *job, jd *judged, frame pgwire.Fram
 		copyIn:  jd.copiesIn(),
 		writes:  jd.writes(),
 	}
+}
+
+// trouble is where to log what went wrong: loudly, unless it went wrong because the
+// session ended meanwhile.
+func (g *gate) trouble(ctx context.Context) *zerolog.Event {
+	if ctx.Err() != nil {
+		return g.Log.Debug()
+	}
+	return g.Log.Error()
 }
 
 // worked reports whether an implicit transaction is under way. In the simple
@@ -108,7 +119,7 @@ func (g *gate) refuse(ctx context.Context, j *job, jd *judged, r *Refusal) verdi
 		g.recordJudged(rec, jd)
 	}
 	if err := g.Audit.Append(ctx, rec, audit.Synced); err != nil {
-		g.Log.Error().Err(err).Msg("refusal not recorded")
+		g.trouble(ctx).Err(err).Msg("refusal not recorded")
 		return verdict{refusal: notRecorded()}
 	}
 	g.metrics.decision("deny")
@@ -180,6 +191,8 @@ func (j *job) phase() string {
 		return "parse"
 	case jobBind:
 		return "bind"
+	case jobFunction:
+		return "function_call"
 	default:
 		return "execute"
 	}

@@ -81,7 +81,7 @@ func (s *session) end(err error) {
 		if s.m.err == nil && err != nil {
 			s.m.err = err
 		}
-		held := s.m.deciding
+		held := s.m.held()
 		busy := len(s.m.expects) > 0
 		s.m.close()
 		s.stopTimers()
@@ -169,16 +169,32 @@ func (s *session) nextFromClient(r *pgwire.Reader) (pgwire.Header, error) {
 		defer func() { _ = s.client.SetReadDeadline(time.Time{}) }()
 	}
 	h, err := r.Next()
+	for err != nil && isTimeout(err) && s.busySince(s.limits.IdleTimeout) {
+		_ = s.client.SetReadDeadline(time.Now().Add(s.limits.IdleTimeout))
+		h, err = r.Next()
+	}
 	if err != nil {
 		return h, s.unreadable(err)
 	}
 	return h, nil
 }
 
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// busySince reports whether the server has had something to do within the time:
+// then it is not the client that was waited for.
+func (s *session) busySince(d time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.m.busy() || s.gate.Now().Sub(s.m.readyAt) < d
+}
+
 // unreadable tells the client why it is not understood, where it can still listen.
 func (s *session) unreadable(err error) error {
 	var large *pgwire.TooLargeError
-	var timeout net.Error
 	var r *Refusal
 	switch {
 	case errors.As(err, &large):
@@ -186,7 +202,7 @@ func (s *session) unreadable(err error) error {
 			Hint: "Send less at a time, or COPY the data."}
 	case errors.Is(err, pgwire.ErrFraming):
 		r = protocolViolation("a message has an impossible length")
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case isTimeout(err):
 		r = &Refusal{Code: "57P05", Message: "the session was idle for too long", Hint: "Reconnect."}
 	default:
 		return err // the client is gone
@@ -357,7 +373,7 @@ func (s *session) runJobs() {
 		case s.m.deciding == j && s.m.state == awaiting:
 			s.waits.Go(func() { s.await(j, v.ticket) })
 		default: // the session ended while it was asked for
-			s.waits.Go(func() { s.withdraw(j, "the client left") })
+			s.waits.Go(func() { s.withdraw(v.ticket, "the client left") })
 		}
 		s.m.advance()
 	}
@@ -531,7 +547,7 @@ func (s *session) closeWindow() {
 func (s *session) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.m.state != awaiting && s.m.state != decidingState && len(s.m.expects) == 0
+	return !s.m.busy()
 }
 
 func (s *session) recordClosed() {
@@ -601,12 +617,12 @@ func (s *session) remind(j *job, t *ticket, stop <-chan struct{}) {
 }
 
 // withdraw ends a request for approval that nobody waits for any more.
-func (s *session) withdraw(j *job, why string) {
-	if j == nil || j.ticket == nil {
+func (s *session) withdraw(t *ticket, why string) {
+	if t == nil {
 		return
 	}
 	ctx := context.WithoutCancel(s.ctx) // the session may have ended
-	if err := s.gate.Approvals.Withdraw(ctx, j.ticket.id, why); err != nil && !errors.Is(err, approval.ErrNotPending) {
-		s.gate.Log.Warn().Err(err).Str("approval", j.ticket.id).Msg("approval not withdrawn")
+	if err := s.gate.Approvals.Withdraw(ctx, t.id, why); err != nil && !errors.Is(err, approval.ErrNotPending) {
+		s.gate.Log.Warn().Err(err).Str("approval", t.id).Msg("approval not withdrawn")
 	}
 }

@@ -106,6 +106,10 @@ func (g *gate) windowClosing(w grant.Grant) *Refusal {
 		Hint: howToAsk, Detail: Detail{Grant: w.ID, Effect: "expired", Retryable: true}}
 }
 
+// otherWindow labels the refusal of a window because one is open under another
+// binding.
+const otherWindow = "sallyport/one-window"
+
 // RequestWindow asks for a window for a principal: by policy it opens at once or
 // waits for a person. Asking while one is open returns that one. The refusal says
 // why there is none.
@@ -133,6 +137,9 @@ func (s *Services) RequestWindow(ctx context.Context, u *Upstream, p *identity.P
 	}
 	w, err := s.Grants.Request(ctx, p, u.Name, reason, ttl, terms)
 	switch {
+	case errors.Is(err, grant.ErrAlreadyOpen) && binding != "" && w.Binding != binding:
+		return w, &Refusal{Code: codeDenied, Message: "window " + w.ID + " on " + u.Name + " is " + string(w.State) + " under binding " + w.Binding + ", and there can be one at a time",
+			Hint: "End it first: SELECT sallyport.end(), or sallyport grants end " + w.ID + ".", Detail: Detail{Grant: w.ID, Rule: otherWindow}}
 	case err == nil, errors.Is(err, grant.ErrAlreadyOpen):
 		return w, nil
 	case errors.Is(err, grant.ErrInvalid):

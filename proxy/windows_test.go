@@ -157,8 +157,7 @@ func TestWindowClosesByItself(t *testing.T) {
 
 // A revocation reaches who is idle, who runs something, and who does not listen.
 func TestRevocation(t *testing.T) {
-	r, dsn := throughRelay(t)
-	s := startSidecar(t, sidecarOptions{SQL: windowSQL, Policies: onRequest("30m"), DSN: dsn})
+	s := startSidecar(t, sidecarOptions{SQL: windowSQL, Policies: onRequest("30m")})
 	id := openWindow(t, pgtest.Connect(t, s.DSN("support-agent")))
 	idle, running, deaf, other := s.raw(), s.raw(), s.raw(), s.raw()
 	for _, c := range []*rawClient{idle, running, deaf} {
@@ -198,7 +197,6 @@ func TestRevocation(t *testing.T) {
 	if heard, _ := other.until("ReadyForQuery"); heard[len(heard)-1] != "ReadyForQuery T" {
 		t.Errorf("somebody else's session heard %v", heard)
 	}
-	_ = r
 }
 
 func TestTokenExpires(t *testing.T) {

@@ -61,8 +61,15 @@ func (a *API) requestGrant(w http.ResponseWriter, r *http.Request, by *identity.
 // refusedWindow says over HTTP what a session would be told.
 func refusedWindow(refusal *proxy.Refusal) *Fault {
 	f := &Fault{status: http.StatusForbidden, Word: "denied", Message: refusal.Message, Hint: refusal.Hint, DecisionID: refusal.Detail.DecisionID}
-	if refusal.Detail.Rule == "sallyport/binding" { // its hint is for SQL clients
-		f.Hint = "Name it: \"binding\" in the body, --binding on the command line."
+	if refusal.Detail.Rule == "sallyport/binding" { // the end of its hint is for SQL clients
+		choice, _, _ := strings.Cut(f.Hint, "connect with options")
+		if choice = strings.TrimRight(choice, "; "); choice != "" {
+			choice += ". "
+		}
+		f.Hint = choice + "Name it: \"binding\" in the body, --binding on the command line."
+	}
+	if refusal.Detail.Rule == "sallyport/one-window" {
+		f.status, f.Word = http.StatusConflict, "conflict"
 	}
 	if refusal.Detail.Retryable {
 		f.status, f.Word = http.StatusServiceUnavailable, "unavailable"
