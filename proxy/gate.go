@@ -292,8 +292,11 @@ func (g *gate) ask(ctx context.Context, j *job, jd *judged, extended bool) *Refu
 		in.Statement = p.statement(extended)
 		d, err := g.Policy.DecideStatement(ctx, in)
 		if err != nil {
-			g.trouble(ctx).Err(err).Str("session", g.id).Msg("policies failed on a statement")
-			return policyFailed(err)
+			r := policyFailed(err)
+			r.Detail.DecisionID, r.cause = newID("d"), err
+			g.trouble(ctx).Err(err).Str("session", g.id).Str("decision", r.Detail.DecisionID).Msg("policies failed on a statement")
+			g.metrics.failures.Inc()
+			return r
 		}
 		jd.decisions = append(jd.decisions, d)
 		switch d.Effect {
@@ -307,10 +310,31 @@ func (g *gate) ask(ctx context.Context, j *job, jd *judged, extended bool) *Refu
 			jd.approval = mergeTerms(jd.approval, d.Approval)
 		default:
 			jd.effect = rego.Deny
-			return g.denied(p, d)
+			r := g.denied(p, d)
+			if madeEarlier(jd.text, p) {
+				r.Hint = "It may be made by an earlier statement of the same query, which is judged whole: send the statements one by one."
+			}
+			return r
 		}
 	}
 	return nil
+}
+
+// madeEarlier reports whether a name the statement has and nobody knows may be made
+// by a statement before it in the same message.
+func madeEarlier(t *text, p *parsed) bool {
+	if p.analysis.Shape.Complete {
+		return false
+	}
+	for _, before := range t.statements {
+		if before == p {
+			return false
+		}
+		if before.analysis.Schema {
+			return true
+		}
+	}
+	return false
 }
 
 func policyFailed(err error) *Refusal {
@@ -319,7 +343,7 @@ func policyFailed(err error) *Refusal {
 			Hint: "Wait until the operators have loaded one.", Detail: Detail{Retryable: true}}
 	}
 	return &Refusal{Code: codeDenied, Message: "the policies could not decide on this statement",
-		Hint: "Tell the policy's owners; the decision log has the error."}
+		Hint: "Tell the policy's owners; the record of this decision has the error."}
 }
 
 func mergeTerms(a, b *rego.ApprovalTerms) *rego.ApprovalTerms {

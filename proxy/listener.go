@@ -47,6 +47,10 @@ func Listen(ctx context.Context, cfg ListenerConfig, log zerolog.Logger) (*Liste
 			return nil, err
 		}
 		l.Listener, err = lc.Listen(ctx, "unix", path)
+		if err == nil {
+			// As PostgreSQL has it: the directory's permissions say who may come.
+			err = os.Chmod(path, 0o777)
+		}
 	} else {
 		l.Listener, err = lc.Listen(ctx, "tcp", cfg.Address)
 	}

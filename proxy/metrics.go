@@ -12,6 +12,7 @@ type metrics struct {
 	results   *prometheus.CounterVec
 	duration  prometheus.Histogram
 	breaches  prometheus.Counter
+	failures  prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -29,7 +30,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		breaches: prometheus.NewCounter(prometheus.CounterOpts{Name: "sallyport_fence_breaches_total",
 			Help: "Results cut off because they would have shown a masked column. Any is an alarm."}),
 	}
-	r.MustRegister(m.decisions, m.sessions, m.refusals, m.results, m.duration, m.breaches)
+	m.failures = prometheus.NewCounter(prometheus.CounterOpts{Name: "sallyport_policy_failures_total",
+		Help: "Statements refused because the policies could not be evaluated."})
+	r.MustRegister(m.failures, m.decisions, m.sessions, m.refusals, m.results, m.duration, m.breaches)
 	return m
 }
 

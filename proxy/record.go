@@ -115,6 +115,9 @@ func (g *gate) refuse(ctx context.Context, j *job, jd *judged, r *Refusal) verdi
 	rec.Reasons = []string{r.Message}
 	rec.Policy, rec.Rule = r.Detail.Policy, r.Detail.Rule
 	rec.Statement = j.text()
+	if r.cause != nil {
+		rec.Cause = r.cause.Error()
+	}
 	if jd != nil {
 		g.recordJudged(rec, jd)
 	}

@@ -37,6 +37,7 @@ type Refusal struct {
 	Position int    // in characters of the statement from 1, 0 for none
 	Fatal    bool   // the session ends
 	Detail   Detail
+	cause    error // for the record, never for the client
 }
 
 // Detail is the machine-readable part of a refusal, one line of JSON.

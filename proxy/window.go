@@ -142,6 +142,9 @@ func (s *Services) RequestWindow(ctx context.Context, u *Upstream, p *identity.P
 			Hint: "End it first: SELECT sallyport.end(), or sallyport grants end " + w.ID + ".", Detail: Detail{Grant: w.ID, Rule: otherWindow}}
 	case err == nil, errors.Is(err, grant.ErrAlreadyOpen):
 		return w, nil
+	case terms.Mode == grant.ModeStanding:
+		return w, &Refusal{Code: codeDenied, Message: "binding " + d.Binding + " on " + u.Name + " is standing: no window is needed, and there is none to ask for",
+			Hint: "Just connect and send your statements."}
 	case errors.Is(err, grant.ErrInvalid):
 		return w, &Refusal{Code: codeDenied, Message: sentence(err), Hint: "Give a reason, and a duration such as 30 minutes."}
 	default:

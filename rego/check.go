@@ -46,12 +46,21 @@ func Check(ctx context.Context, dir string, known Known) []Complaint {
 	if err != nil {
 		return []Complaint{{Message: fmt.Sprintf("policy directory %s: %v", dir, err)}}
 	}
-	c := &checker{files: files}
-	compiler := c.compile()
-	c.bindings(compiler, known)
+	c := &checker{files: files, complaints: apparent(files, known)}
 	if len(c.complaints) == 0 {
 		c.wouldLoad(ctx)
 	}
+	return c.sorted()
+}
+
+// apparent are the complaints that the files alone give reason for.
+func apparent(files *bundleFiles, known Known) []Complaint {
+	c := &checker{files: files}
+	c.bindings(c.compile(), known)
+	return c.sorted()
+}
+
+func (c *checker) sorted() []Complaint {
 	slices.SortStableFunc(c.complaints, func(a, b Complaint) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Message, b.Message))
 	})
@@ -141,7 +150,7 @@ func (c *checker) wouldLoad(ctx context.Context) {
 		return
 	}
 	defer e.Close(context.WithoutCancel(ctx))
-	d := newDirectory(e.manager, "", nil)
+	d := newDirectory(e.manager, "", nil, nil)
 	if err := d.activate(ctx, c.files); err != nil {
 		c.regoErrors("", err)
 	} else if refused := e.Status().Error; refused != "" {

@@ -36,6 +36,7 @@ type directory struct {
 	manager *plugins.Manager
 	path    string
 	refuse  func(error)
+	used    func(*bundleFiles) // told what is in use now
 	watcher *fsnotify.Watcher
 	started bool
 	quit    chan struct{}
@@ -46,10 +47,10 @@ type directory struct {
 	fault string // what was said last
 }
 
-func newDirectory(m *plugins.Manager, path string, refuse func(error)) *directory {
+func newDirectory(m *plugins.Manager, path string, refuse func(error), used func(*bundleFiles)) *directory {
 	m.UpdatePluginStatus(directoryName, &plugins.Status{State: plugins.StateNotReady})
 	return &directory{
-		manager: m, path: filepath.Clean(path), refuse: refuse,
+		manager: m, path: filepath.Clean(path), refuse: refuse, used: used,
 		quit: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -153,6 +154,7 @@ func (d *directory) load(ctx context.Context) {
 	if err == nil {
 		d.fault = ""
 		d.manager.UpdatePluginStatus(directoryName, &plugins.Status{State: plugins.StateOK})
+		d.used(files)
 		return
 	}
 	err = fmt.Errorf("policy directory %s: %w", d.path, err)

@@ -28,6 +28,7 @@ type Config struct {
 	Directory string         `yaml:"directory"` // followed while running; "" for none
 	OPA       []byte         `yaml:"-"`         // contents of an opa.yaml, optional
 	Log       zerolog.Logger `yaml:"-"`
+	Known     Known          `yaml:"-"` // names that bindings may use, for warnings about the others
 	OnReload  func(Status)   `yaml:"-"` // told, in order, of every bundle put into use or refused
 }
 
@@ -36,7 +37,8 @@ type Status struct {
 	Ready      bool
 	Generation uint64 // of the policy in use, 0 for none
 	Revision   string
-	Error      string // why the newest bundle was refused; "" when it is the one in use
+	Error      string   // why the newest bundle was refused; "" when it is the one in use
+	Warnings   []string // what Check complains of in the directory's bundle that is in use
 }
 
 // Engine makes decisions with the newest usable policy. It is safe for
@@ -55,9 +57,10 @@ type Engine struct {
 	news     *news
 	end      context.CancelFunc
 
-	mu      sync.Mutex
-	refused string        // why the newest bundle is not in use; guarded by mu
-	changed chan struct{} // closed at the next generation; guarded by mu
+	mu       sync.Mutex
+	refused  string        // why the newest bundle is not in use; guarded by mu
+	warnings []string      // about the directory's bundle in use; guarded by mu
+	changed  chan struct{} // closed at the next generation; guarded by mu
 }
 
 // New starts an engine. It returns once the plugins run: a directory that cannot
@@ -103,7 +106,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	m.Register(discovery.Name, d)
 	if cfg.Directory != "" {
-		m.Register(directoryName, newDirectory(m, cfg.Directory, e.refuse))
+		m.Register(directoryName, newDirectory(m, cfg.Directory, e.refuse, func(files *bundleFiles) { e.warn(apparent(files, cfg.Known)) }))
 	}
 	if err := m.Start(background); err != nil {
 		e.Close(ctx)
@@ -146,7 +149,7 @@ func (e *Engine) Status() Status {
 }
 
 func (e *Engine) status() Status {
-	st := Status{Error: e.refused}
+	st := Status{Error: e.refused, Warnings: e.warnings}
 	if s := e.current.Load(); s != nil {
 		st.Ready, st.Generation, st.Revision = true, s.generation, s.revision
 	}
@@ -207,12 +210,26 @@ func (e *Engine) use(s *snapshot) {
 		s.generation = last.generation + 1
 	}
 	e.current.Store(s)
-	e.refused = ""
+	e.refused, e.warnings = "", nil
 	close(e.changed)
 	e.changed = make(chan struct{})
 	e.log.Info().Uint64("generation", s.generation).Str("revision", s.revision).
 		Bool("statements_cached", s.statement.depends.cacheable()).Msg("policy put into use")
 	e.news.tell(e.status())
+}
+
+// warn tells what is odd about the bundle that has just been put into use: a rule
+// that nobody asks for, a binding to what is not there.
+func (e *Engine) warn(complaints []Complaint) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.refused != "" {
+		return // OPA has taken it, we have not
+	}
+	for _, c := range complaints {
+		e.warnings = append(e.warnings, c.String())
+		e.log.Warn().Str("complaint", c.String()).Msg("policy in use, but it may not say what is meant")
+	}
 }
 
 // refuse keeps what is in use, and says so.

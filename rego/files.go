@@ -19,6 +19,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/open-policy-agent/opa/v1/loader/filter"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/sallyport/sallyport/policies"
 )
@@ -215,6 +216,9 @@ func (b *bundleFiles) bundle() (*bundle.Bundle, error) {
 	if names := b.unread(); len(names) > 0 {
 		return nil, fmt.Errorf("%s %s", strings.Join(names, ", "), whereBindingsAre)
 	}
+	if err := b.unambiguous(); err != nil {
+		return nil, err
+	}
 	parsed, err := bundle.NewCustomReader(&reader{files: b.files}).
 		WithRegoVersion(ast.RegoV1).
 		WithProcessAnnotations(true).
@@ -227,6 +231,21 @@ func (b *bundleFiles) bundle() (*bundle.Bundle, error) {
 		parsed.Manifest.Revision = "sha256:" + b.digest[:16]
 	}
 	return &parsed, nil
+}
+
+// unambiguous refuses data in which a key stands twice. OPA's reader takes the last
+// one, and whoever wrote the file may have meant the other.
+func (b *bundleFiles) unambiguous() error {
+	for _, f := range b.files {
+		if !isData(f.name) {
+			continue
+		}
+		var v any
+		if err := yaml.Unmarshal(f.content, &v); err != nil && strings.Contains(err.Error(), "already defined") {
+			return fmt.Errorf("%s: %w", strings.TrimPrefix(f.name, "/"), err)
+		}
+	}
+	return nil
 }
 
 // reader is OPA's view of the files.

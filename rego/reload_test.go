@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 const tinySession = `package sallyport.session
@@ -81,6 +82,7 @@ func TestBrokenBundleChangesNothing(t *testing.T) {
 		"unknown binding key": {"bindings/support-desk/data.yaml", "policy: support-desk\nconnection: prod-*\nissuer: [a]\ngrant: standing\n", `unknown key "issuer" (did you mean issuers?)`},
 		"binding type":        {"bindings/support-desk/data.yaml", "policy: support-desk\ngroups: support-agents\n", "groups must be a list of strings"},
 		"binding ttl":         {"bindings/support-desk/data.yaml", "policy: support-desk\nconnection: prod-*\ngrant: on-request\n", "needs a ttl"},
+		"binding key twice":   {"bindings/support-desk/data.yaml", "policy: support-desk\nconnection: prod-*\ngrant: on-request\nttl: 15m\nttl: 59m\n", "already defined"},
 		"binding not read":    {"bindings/extra.yaml", "policy: guardrails\n", "name it bindings/NAME/data.yaml"},
 		"yaml":                {"bindings/support-desk/data.yaml", "policy: [\n", "yaml"},
 		"manifest":            {".manifest", `{"roots": ["policy"]}`, "roots"},
@@ -121,6 +123,29 @@ func TestBrokenBundleChangesNothing(t *testing.T) {
 }
 
 // The kubelet mounts a ConfigMap as a hidden directory behind a symlink it swaps.
+// What is legal but may not say what is meant is put into use, and said.
+func TestOddBundleIsWarnedOf(t *testing.T) {
+	dir := shipped(t)
+	e, told := start(t, dir)
+	told.next(t)
+	if w := e.Status().Warnings; len(w) > 0 {
+		t.Fatalf("warnings about nothing: %q", w)
+	}
+	write(t, dir, map[string]string{"policy/odd/odd.rego": "package policy.odd\n\nstatement.denny contains \"never asked\"\n"})
+	if st := told.next(t); st.Error != "" {
+		t.Fatal(st.Error)
+	}
+	// The files are looked at after they are in use, so as not to delay that.
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for i := 0; len(e.Status().Warnings) == 0 && i < 1000; i++ {
+		<-look.C
+	}
+	if w := strings.Join(e.Status().Warnings, "; "); !strings.Contains(w, "denny") || !strings.Contains(w, "policy/odd/odd.rego:3") {
+		t.Errorf("warnings: %q", w)
+	}
+}
+
 func TestConfigMapSwap(t *testing.T) {
 	dir := t.TempDir()
 	swap := func(stamp string, n int) {

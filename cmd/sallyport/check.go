@@ -54,13 +54,8 @@ func connectionNames(cfg *config.Config) string {
 	return "connections: " + strings.Join(names, ", ")
 }
 
-// checkPolicies looks at the directory that a configuration names, in spite of
-// faults elsewhere in it.
-func checkPolicies(ctx context.Context, cfg *config.Config) []string {
-	dir := cfg.Policies.Directory
-	if info, err := os.Stat(dir); dir == "" || err != nil || !info.IsDir() {
-		return nil // the configuration has a complaint about that
-	}
+// knownNames are the names that bindings may use.
+func knownNames(cfg *config.Config) rego.Known {
 	known := rego.Known{}
 	for _, i := range cfg.Identity.Issuers {
 		known.Issuers = append(known.Issuers, i.Name)
@@ -68,8 +63,18 @@ func checkPolicies(ctx context.Context, cfg *config.Config) []string {
 	for _, c := range cfg.Connections {
 		known.Connections = append(known.Connections, c.Name)
 	}
+	return known
+}
+
+// checkPolicies looks at the directory that a configuration names, in spite of
+// faults elsewhere in it.
+func checkPolicies(ctx context.Context, cfg *config.Config) []string {
+	dir := cfg.Policies.Directory
+	if info, err := os.Stat(dir); dir == "" || err != nil || !info.IsDir() {
+		return nil // the configuration has a complaint about that
+	}
 	var lines []string
-	for _, c := range rego.Check(ctx, dir, known) {
+	for _, c := range rego.Check(ctx, dir, knownNames(cfg)) {
 		if c.File != "" {
 			c.File = filepath.Join(dir, c.File) // so that it can be opened
 		}

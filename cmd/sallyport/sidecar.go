@@ -93,7 +93,7 @@ func (s *sidecar) openState(ctx context.Context) (err error) {
 }
 
 func (s *sidecar) openPolicies(ctx context.Context) (err error) {
-	c := rego.Config{Directory: s.cfg.Policies.Directory, Log: s.log, OnReload: recorder{s.audit}.policy(s.log)}
+	c := rego.Config{Directory: s.cfg.Policies.Directory, Known: knownNames(s.cfg), Log: s.log, OnReload: recorder{s.audit}.policy(s.log)}
 	if path := s.cfg.Policies.OPA; path != "" {
 		if c.OPA, err = os.ReadFile(path); err != nil {
 			return fail(exitConfig, fmt.Errorf("policies.opa: %w", err))

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sallyport/sallyport/rego"
 )
 
 // probeTimeout is less than a kubelet waits by default.
@@ -59,7 +62,7 @@ func (a *API) Readiness(ctx context.Context) Readiness {
 		state = a.State(ctx)
 	}
 	ready := Readiness{Ready: true, Checks: []Check{
-		{Name: "policy", OK: policy.Ready, Detail: policyDetail(policy.Ready, policy.Error)},
+		{Name: "policy", OK: policy.Ready, Detail: policyDetail(policy)},
 		check("keys", a.Services.Identity.Ready()),
 		check("audit", a.Services.Audit.Ready()),
 		check("state", state),
@@ -81,14 +84,16 @@ func check(name string, err error) Check {
 }
 
 // policyDetail tells of a refused bundle also while an older one serves.
-func policyDetail(ready bool, refused string) string {
+func policyDetail(s rego.Status) string {
 	switch {
-	case refused != "" && ready:
-		return "the newest policies are refused, and the last good ones in use: " + refused
-	case refused != "":
-		return refused
-	case !ready:
+	case s.Error != "" && s.Ready:
+		return "the newest policies are refused, and the last good ones in use: " + s.Error
+	case s.Error != "":
+		return s.Error
+	case !s.Ready:
 		return "no policy is loaded yet"
+	case len(s.Warnings) > 0:
+		return "in use, but look at: " + strings.Join(s.Warnings, "; ")
 	default:
 		return ""
 	}
