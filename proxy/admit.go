@@ -229,6 +229,7 @@ func (a *admission) enter(ctx context.Context, p *identity.Principal) (*session,
 func (a *admission) session(ctx context.Context, g *gate, b *backend) (*session, *Refusal) {
 	sess := &session{gate: g, client: a.conn, server: b.conn, backend: b, limits: g.Limits, since: g.started,
 		m: newMachine(b.path, g.Now), done: make(chan struct{})}
+	sess.m.schemaDone = g.upstream.schemaChanged
 	sess.room = sync.NewCond(&sess.mu)
 	sess.ctx, sess.stop = context.WithCancel(a.server.ctx)
 	if r := a.server.admit(sess, a.version); r != nil {

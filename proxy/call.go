@@ -150,6 +150,9 @@ func (g *gate) requestWindow(ctx context.Context, args []string) (grant.Grant, s
 	if r != nil {
 		return w, "", r
 	}
+	if w.State.Open() && w.Reason != strings.TrimSpace(args[0]) {
+		return w, "there is a window already, asked for because: " + w.Reason + "; it was not extended: " + describeWindow(w), nil
+	}
 	if g.binding != "" && w.Binding != g.binding {
 		return w, "the window is not under the binding of this session", nil
 	}

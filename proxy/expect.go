@@ -51,6 +51,7 @@ type run struct {
 	started    time.Time
 	deadline   time.Time // zero: none
 	timeout    *Refusal  // what the client is told when the deadline passes
+	closes     time.Time // when its window closes, zero: it needs none
 	closing    *Refusal  // what it is told when its window closes before that; nil: it needs no window
 	cut        *Refusal  // set once the run was cut off: its error is replaced
 	masked     bool

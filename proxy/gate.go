@@ -45,6 +45,8 @@ type gate struct {
 	role        string // that the server sees
 	binding     string // the client named, "" for none
 	statements  atomic.Int64
+	masks       bool // see masksAnything; true for masksAt
+	masksAt     epoch
 	qualify     bool   // code has run that may have put temporary objects in the way: names are qualified from now on
 	ranIn       string // the window the last statement ran in, "" for none
 }
@@ -55,8 +57,8 @@ func (g *gate) decide(ctx context.Context, j *job) verdict {
 	if r := g.authentic(); r != nil {
 		return g.refuse(ctx, j, nil, r)
 	}
-	if j.stale {
-		if err := g.upstream.catalog.Refresh(ctx); err != nil {
+	if !j.schemaInTx { // what this session did itself cannot be seen from outside before
+		if err := g.upstream.current(ctx); err != nil {
 			g.Log.Warn().Err(err).Msg("catalog not read again after a schema change")
 			return g.refuse(ctx, j, nil, &Refusal{Code: codeUpstream, Message: "the catalog could not be read again after a schema change",
 				Hint: "Try again in a moment.", Detail: Detail{Retryable: true}})
@@ -161,6 +163,9 @@ func (g *gate) execute(ctx context.Context, j *job) verdict {
 	case jd.effect == rego.RequireApproval:
 		return g.refuse(ctx, j, jd, &Refusal{Code: codeDenied, Message: "the approval does not cover this execution",
 			Hint: "Bind the statement again: each execution is approved on its own."})
+	case ticket != nil && !j.portal.begun && g.Now().After(ticket.deadline.Add(useGrace)):
+		return g.refuse(ctx, j, jd, &Refusal{Code: codeDenied, Message: "the approval came too long ago",
+			Hint: "Bind the statement again: it will be asked for again."})
 	case ticket != nil && j.portal.begun && !j.portal.suspended:
 		return g.refuse(ctx, j, jd, &Refusal{Code: codeDenied, Message: "the approval was used",
 			Hint: "Bind the statement again: each execution is approved on its own."})
@@ -233,8 +238,8 @@ func (g *gate) judge(ctx context.Context, j *job, sql string, extended bool, typ
 			c, r := newCall(a.Call)
 			jd.call = c
 			return jd, r
-		case j.schemaInTx && (len(a.Relations) > 0 || !a.Shape.Complete):
-			return jd, &Refusal{Code: codeUnsupported, Message: "the schema was changed in this transaction, so what the statement reads cannot be judged before it is committed",
+		case j.schemaInTx && a.Shape.Class != "transaction":
+			return jd, &Refusal{Code: codeUnsupported, Message: "the schema was changed in this transaction, so what names mean cannot be judged before it is committed",
 				Hint: "COMMIT first, then go on in a new transaction."}
 		}
 	}
@@ -250,7 +255,7 @@ func (g *gate) judge(ctx context.Context, j *job, sql string, extended bool, typ
 // lateCommit refuses to commit what was begun in a window that has closed. The
 // library lets transactions be ended without a window, since they must be.
 func (g *gate) lateCommit(j *job, t *text) *Refusal {
-	if g.ranIn == "" || j.tx != txOpen {
+	if g.ranIn == "" || j.tx != txOpen && !j.working {
 		return nil
 	}
 	if w, open := g.window(); open && w.ID == g.ranIn {
@@ -299,6 +304,7 @@ func (g *gate) ask(ctx context.Context, j *job, jd *judged, extended bool) *Refu
 			return r
 		}
 		jd.decisions = append(jd.decisions, d)
+		jd.quotable = jd.quotable || g.quotable(ctx, j, p)
 		switch d.Effect {
 		case rego.Allow:
 		case rego.Mask:
@@ -318,6 +324,50 @@ func (g *gate) ask(ctx context.Context, j *job, jd *judged, extended bool) *Refu
 		}
 	}
 	return nil
+}
+
+// quotable asks the policies whether any column of the relations a statement changes
+// is masked: errors quote whole rows. What cannot be answered is.
+func (g *gate) quotable(ctx context.Context, j *job, p *parsed) bool {
+	if p.exposed == nil {
+		return false
+	}
+	in := g.input(j)
+	in.Statement = p.exposed
+	d, err := g.Policy.DecideStatement(ctx, in)
+	return err != nil || len(d.Masks) > 0 || g.masksAnything(ctx, j)
+}
+
+// maxColumns is how many columns the policies are asked about at once.
+const maxColumns = 5000
+
+// masksAnything asks the policies whether any column of the database is masked for
+// this session. What a write sets off (a trigger, ON DELETE CASCADE) may fail in
+// relations it does not name. It is asked once for each epoch.
+func (g *gate) masksAnything(ctx context.Context, j *job) bool {
+	snapshot := g.upstream.catalog.Snapshot()
+	at := g.epoch(j)
+	at.path, at.catalog = "", snapshot.Generation
+	if g.masksAt == at {
+		return g.masks
+	}
+	all := rego.Statement{Kind: "select", Class: "read", Protocol: "simple", Count: 1, Analysis: rego.Analysis{Complete: true},
+		Tables: []rego.Table{}, Columns: []rego.Column{}, Functions: []rego.Function{}}
+	for _, r := range snapshot.Relations() {
+		all.Tables = append(all.Tables, rego.Table{ID: r.ID(), Schema: r.Schema, Name: r.Name, Kind: string(r.Kind), Access: []string{"read"}})
+		for _, c := range r.Columns {
+			all.Columns = append(all.Columns, rego.Column{ID: r.ID() + "." + catalog.QuoteIdent(c.Name), Table: r.ID(), Name: c.Name,
+				Uses: []string{"projected"}})
+		}
+	}
+	g.masksAt, g.masks = at, true
+	if len(all.Columns) <= maxColumns {
+		in := g.input(j)
+		in.Statement = &all
+		d, err := g.Policy.DecideStatement(ctx, in)
+		g.masks = err != nil || len(d.Masks) > 0
+	}
+	return g.masks
 }
 
 // madeEarlier reports whether a name the statement has and nobody knows may be made

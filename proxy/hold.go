@@ -43,6 +43,10 @@ func (t *ticket) input() *rego.Approval {
 		At: stamp(t.answer.DecidedAt), Comment: t.answer.Comment}
 }
 
+// useGrace is how long after its deadline an approval that came in time may still be
+// used, by the message that was held with it.
+const useGrace = 10 * time.Second
+
 // hold asks for approval of a message. It is not forwarded before the answer.
 func (g *gate) hold(ctx context.Context, j *job, jd *judged, bind pgwire.BindMessage) verdict {
 	if j.tx != txIdle || j.working {
@@ -121,8 +125,9 @@ func (g *gate) bindHash(j *job, jd *judged, grant string, bind pgwire.BindMessag
 	if len(jd.decisions) > 0 {
 		revision = jd.decisions[0].Revision
 	}
+	// The catalog's generation stands for what names mean.
 	doc, err := json.Marshal([]any{"sallyport approval 1", g.principal.Key(), g.id, grant, g.upstream.Name,
-		g.upstream.database, g.role, j.path, []byte(jd.sql), []byte(jd.forwarded), bind.Values, revision})
+		g.upstream.database, g.role, j.path, []byte(jd.sql), []byte(jd.forwarded), bind.Values, revision, jd.text.snapshot.Generation})
 	if err != nil { // strings and bytes: cannot fail
 		return ""
 	}

@@ -23,13 +23,14 @@ type judged struct {
 	rewritten  bool
 	masks      [][]string // columns masked, by statement
 	fence      fence
+	quotable   bool          // its relations have masked columns, which the server's errors may quote
 	place      func(int) int // turns a position in forwarded into one in sql; nil where it cannot be told
 	at         epoch
 	paramTypes []catalog.OID // the client gave
 }
 
-// masked reports whether any column is masked.
-func (j *judged) masked() bool { return len(j.fence) > 0 }
+// masked reports whether the server's reports may tell a masked value.
+func (j *judged) masked() bool { return len(j.fence) > 0 || j.quotable }
 
 // epoch is what a decision may have depended on, beside the statement. When it
 // has moved the statement is judged again.
@@ -142,7 +143,7 @@ func (j *judged) runs(ids []string, now, closes time.Time, closing *Refusal) []*
 		}
 		r.deadline, r.timeout = closes, closing
 		if !closes.IsZero() {
-			r.closing = closing
+			r.closes, r.closing = closes, closing
 		}
 		if d.Limits.Duration > 0 {
 			if end := now.Add(d.Limits.Duration); closes.IsZero() || end.Before(closes) {

@@ -23,6 +23,9 @@ type machine struct {
 	copyIn     bool    // the server takes COPY data
 	orphans    int     // Syncs the server may have read as part of a COPY, or not
 	worked     bool    // an Execute was sent in this segment: its implicit transaction may be open
+	windowed   bool    // what runs has a window that closes
+	closes     *run    // the run of this segment whose window may close before its Sync
+	shut       bool    // the window has closed: nothing more is told of what it let in
 	unsettled  bool    // something was executed in this segment whose effects are sure only after its Sync
 	barrier    *expect // its answer may change what names mean
 
@@ -30,10 +33,11 @@ type machine struct {
 	portals    map[string]*portal
 
 	path        []string // search path in force
-	pathBefore  []string // to return to when the implicit transaction fails
+	pathNext    []string // what it becomes if the implicit transaction is committed, nil for no change
+	pathSet     bool     // it was changed in the open segment: only Sync may follow
 	pathInitial []string
-	schemaStale bool // DDL was done: read the catalog again before judging
-	schemaInTx  bool // DDL was done in the open transaction: the catalog cannot be read
+	schemaDone  func() // told when what changed the schema has been committed, or not
+	schemaInTx  bool   // DDL was done in the open transaction: the catalog cannot be read
 
 	deciding *job     // the message being decided or held
 	stopping bool     // a cancel request is under way: forward nothing that it could hit
@@ -61,8 +65,8 @@ func newMachine(path []string, now func() time.Time) *machine {
 		statements:  map[string]*statement{},
 		portals:     map[string]*portal{},
 		path:        path,
-		pathBefore:  path,
 		pathInitial: path,
+		schemaDone:  func() {},
 		now:         now,
 	}
 }
@@ -96,7 +100,6 @@ type job struct {
 	tx         byte
 	path       []string
 	working    bool // the implicit transaction has begun: an earlier Execute is in this segment
-	stale      bool // the catalog must be read again first
 	schemaInTx bool
 	ticket     *ticket // the approval asked for, while held
 	release    *ticket // the approval that came, when decided again
@@ -173,8 +176,7 @@ func (m *machine) takeJob() *job {
 
 // decide starts a job about a client message.
 func (m *machine) decide(j *job) bool {
-	j.tx, j.path, j.stale, j.schemaInTx = m.tx, m.path, m.schemaStale, m.schemaInTx
-	m.schemaStale = false
+	j.tx, j.path, j.schemaInTx = m.tx, m.path, m.schemaInTx
 	m.state = decidingState
 	m.deciding = j
 	m.jobs = append(m.jobs, j)
@@ -243,7 +245,7 @@ func (m *machine) refuseMessage(typ byte, unnamed bool, r *Refusal) {
 			[]byte(m.substitute(r)), []byte{0, 0, 0})
 		m.push(&expect{typ: pgwire.Parse, refusal: r, unnamed: unnamed})
 		m.discarding = true
-	case m.tx == txIdle && len(m.expects) == 0:
+	case m.tx == txIdle && len(m.expects) == 0 && !m.worked:
 		delete(m.statements, "")
 		m.toClient = r.appendTo(m.toClient)
 		m.toClient = pgwire.AppendReady(m.toClient, m.tx)

@@ -53,6 +53,13 @@ func (m *machine) stepMessage(f pgwire.Frame) bool {
 	if m.barrier != nil {
 		return m.drained() && m.barrier == nil
 	}
+	if m.pathSet {
+		// What comes now could roll the change back, or not, in ways that only the
+		// server would know.
+		m.refuse(f.Type(), &Refusal{Code: codeUnsupported, Message: "search_path was changed in this pipeline, and nothing else may follow before Sync",
+			Hint: "Send SET search_path as a query of its own."})
+		return true
+	}
 	switch f.Type() {
 	case pgwire.Query:
 		return m.stepQuery(f)
@@ -78,6 +85,10 @@ func (m *machine) stepMessage(f pgwire.Frame) bool {
 }
 
 func (m *machine) sync(f pgwire.Frame) {
+	if m.closes != nil && !m.discarding && !m.now().Before(m.closes.closes) {
+		m.failImplicit(m.closes.closing) // what was begun in time is not committed late
+	}
+	m.closes = nil
 	m.discarding, m.worked = false, false
 	m.relay(f)
 	e := &expect{typ: pgwire.Sync}
@@ -115,13 +126,16 @@ func (m *machine) stepQuery(f pgwire.Frame) bool {
 		m.fail(protocolViolation("a Query message is malformed"))
 		return true
 	}
-	return m.decide(&job{kind: jobQuery, raw: f.Clone(), sql: sql})
+	return m.decide(&job{kind: jobQuery, raw: f.Clone(), sql: sql, working: m.worked})
 }
 
 func (m *machine) stepParse(f pgwire.Frame) bool {
 	p, err := pgwire.DecodeParse(f.Body())
 	if err != nil {
 		m.fail(protocolViolation("a Parse message is malformed"))
+		return true
+	}
+	if m.tooLong(f.Type(), p.Name) {
 		return true
 	}
 	return m.decide(&job{kind: jobParse, raw: f.Clone(), sql: p.Query, parse: p, working: m.worked})
@@ -132,6 +146,9 @@ func (m *machine) stepBind(f pgwire.Frame) bool {
 	b, err := pgwire.DecodeBind(raw.Body())
 	if err != nil {
 		m.fail(protocolViolation("a Bind message is malformed"))
+		return true
+	}
+	if m.tooLong(f.Type(), b.Portal) || m.tooLong(f.Type(), b.Statement) {
 		return true
 	}
 	s, sure := m.lookupStatement(b.Statement)
@@ -158,6 +175,9 @@ func (m *machine) stepDescribe(f pgwire.Frame) bool {
 	t, err := pgwire.DecodeTarget(f.Body())
 	if err != nil {
 		m.fail(protocolViolation("a Describe message is malformed"))
+		return true
+	}
+	if m.tooLong(f.Type(), t.Name) {
 		return true
 	}
 	s, sure := m.target(t)
@@ -195,6 +215,12 @@ func (m *machine) stepExecute(f pgwire.Frame) bool {
 		m.fail(protocolViolation("an Execute message is malformed"))
 		return true
 	}
+	if m.tooLong(f.Type(), e.Portal) {
+		return true
+	}
+	if m.windowed && m.behindSync() {
+		return m.drained() // what the server has already cannot be kept from starting when the window closes
+	}
 	p, sure := m.lookupPortal(e.Portal)
 	if !sure {
 		return m.drained()
@@ -215,6 +241,9 @@ func (m *machine) stepClose(f pgwire.Frame) bool {
 		m.fail(protocolViolation("a Close message is malformed"))
 		return true
 	}
+	if m.tooLong(f.Type(), t.Name) {
+		return true
+	}
 	s, sure := m.target(t)
 	if !sure {
 		return m.drained()
@@ -230,6 +259,23 @@ func (m *machine) stepClose(f pgwire.Frame) bool {
 	m.relay(f)
 	m.push(&expect{typ: pgwire.Close, target: t.Kind, name: t.Name})
 	return true
+}
+
+// maxName is how much of a statement's or portal's name the server tells apart.
+const maxName = 63 // bytes
+
+// tooLong refuses names that the server would take for others.
+func (m *machine) tooLong(typ byte, name string) bool {
+	if len(name) <= maxName {
+		return false
+	}
+	m.refuse(typ, &Refusal{Code: "42622", Message: "names of prepared statements and portals can have at most 63 bytes"})
+	return true
+}
+
+// behindSync reports whether an earlier segment is not answered yet.
+func (m *machine) behindSync() bool {
+	return len(m.expects) > 0 && m.expects[0].segment != m.segment
 }
 
 // drop forgets a statement or a portal. Portals outlive the statement they were

@@ -20,7 +20,9 @@ func (m *machine) server(f pgwire.Frame) {
 	case pgwire.Notice:
 		m.serverNotice(f)
 	case pgwire.Notification:
-		m.toClient = append(m.toClient, f...)
+		if !m.shut {
+			m.toClient = append(m.toClient, f...)
+		}
 	case pgwire.ParameterStatus:
 		m.parameterStatus(f)
 	case pgwire.ErrorResponse:
@@ -233,9 +235,9 @@ func (m *machine) settle(e *expect) {
 	fx := e.effects
 	switch {
 	case fx.path != nil:
-		m.path = fx.path
+		m.pathNext = fx.path
 	case fx.resetPath:
-		m.path = m.pathInitial
+		m.pathNext = m.pathInitial
 	}
 	switch {
 	case fx.dropAll:
@@ -280,6 +282,7 @@ func (m *machine) serverError(f pgwire.Frame) {
 	e := m.head()
 	fatal := report.Severity == "FATAL" || report.Severity == "PANIC"
 	m.fatal = m.fatal || fatal
+	m.pathNext = nil // rolled back
 	if e == nil || fatal {
 		m.toClient = append(m.toClient, f...)
 		return
@@ -324,7 +327,7 @@ func (e *expect) judged() *judged {
 	case e.portal != nil:
 		j = e.portal.stmt.judged
 	}
-	if j == nil || !j.rewritten {
+	if j == nil || !j.rewritten && !j.masked() {
 		return nil
 	}
 	return j
@@ -338,7 +341,6 @@ func (m *machine) failSegment(segment uint64) {
 		}
 		m.pop()
 	}
-	m.path = m.pathBefore
 	if len(m.expects) == 0 && m.segment == segment {
 		m.discarding = true
 	}
@@ -361,18 +363,22 @@ func (m *machine) readyForQuery(f pgwire.Frame) {
 		m.orphans = 0
 		m.pop()
 	}
-	failed := m.tx != txFailed && f.Body()[0] == txFailed
 	m.tx, m.readyAt = f.Body()[0], m.now()
 	m.copyIn = false
-	switch {
-	case m.tx == txIdle:
-		m.pathBefore = m.path
-		clear(m.portals)
-		m.schemaStale = m.schemaStale || m.schemaInTx
-		m.schemaInTx = false
-	case failed:
-		m.path = m.pathBefore
+	if e.typ == pgwire.Query { // it has ended the implicit transaction it may have come into
+		m.worked, m.closes = false, nil
 	}
+	if m.tx == txIdle {
+		if m.pathNext != nil {
+			m.path = m.pathNext // committed, or there was an error and nothing is next
+		}
+		clear(m.portals)
+		if m.schemaInTx {
+			m.schemaInTx = false
+			m.schemaDone()
+		}
+	}
+	m.pathNext, m.pathSet = nil, false
 	if m.barrier == e {
 		m.barrier = nil
 	}
@@ -398,7 +404,7 @@ func (m *machine) serverNotice(f pgwire.Frame) {
 		return
 	}
 	report = scrub(report, true, nil)
-	report.Message = "a notice was withheld: the statement reads masked columns"
+	report.Message = "a notice was withheld: it could tell a masked value"
 	m.toClient = report.Append(m.toClient, pgwire.Notice)
 }
 

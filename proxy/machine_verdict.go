@@ -41,6 +41,7 @@ func (m *machine) verdict(j *job, v verdict) {
 }
 
 func (m *machine) permitted(j *job, v verdict) {
+	m.shut = m.shut && len(v.runs) == 0 // what is let through now has a window, or needs none
 	switch j.kind {
 	case jobQuery:
 		delete(m.statements, "")
@@ -63,6 +64,10 @@ func (m *machine) permitted(j *job, v verdict) {
 			m.barrier = e
 		}
 		m.unsettled = m.unsettled || v.effects.any()
+		m.pathSet = m.pathSet || v.effects.path != nil || v.effects.resetPath
+		if len(v.runs) == 1 && v.runs[0].closing != nil {
+			m.closes, m.windowed = v.runs[0], true
+		}
 	default:
 		m.fail(&Refusal{Code: codeInternal, Message: "a permit came for nothing"})
 	}
@@ -150,14 +155,29 @@ func (m *machine) unpark() {
 	}
 }
 
+// running is the message whose statement the server may be executing: the first
+// that has one, since the server keeps back the answers to what prepared it. nil
+// when nothing is.
+func (m *machine) running() *expect {
+	for _, e := range m.expects {
+		if e.run() != nil && !e.hidden {
+			return e
+		}
+		if e.typ == pgwire.Sync || e.typ == pgwire.Query {
+			return nil
+		}
+	}
+	return nil
+}
+
 // tick cuts off what has run into its deadline.
 func (m *machine) tick(now time.Time) {
-	e := m.head()
-	if e == nil || e.hidden {
+	e := m.running()
+	if e == nil {
 		return
 	}
 	r := e.run()
-	if r == nil || r.cut != nil || r.deadline.IsZero() || now.Before(r.deadline) {
+	if r.cut != nil || r.deadline.IsZero() || now.Before(r.deadline) {
 		return
 	}
 	r.cut = r.timeout
@@ -166,10 +186,8 @@ func (m *machine) tick(now time.Time) {
 
 // deadline is when tick has to be called next, zero for never.
 func (m *machine) deadline() time.Time {
-	if e := m.head(); e != nil {
-		if r := e.run(); r != nil && r.cut == nil {
-			return r.deadline
-		}
+	if e := m.running(); e != nil && e.run().cut == nil {
+		return e.run().deadline
 	}
 	return time.Time{}
 }
@@ -185,14 +203,26 @@ func (m *machine) revoke(r *Refusal) (withdrawn *ticket) {
 // closeWindow is told that the session has no window any longer: what needs one
 // and is running is cut off, and an idle transaction made to fail.
 func (m *machine) closeWindow() {
-	if e := m.head(); e != nil && e.run() != nil {
+	m.shut = true
+	if e := m.running(); e != nil {
 		if r := e.run(); r.closing != nil && r.cut == nil {
 			r.cut = r.closing
 			m.stop()
 		}
 		return
 	}
+	if m.closes != nil && m.state == ready && !m.stopping && !m.copyIn && !m.discarding {
+		m.failImplicit(m.closes.closing)
+		return
+	}
 	m.abort()
+}
+
+// failImplicit makes the implicit transaction of the open segment fail before its
+// Sync, and tells the client why.
+func (m *machine) failImplicit(r *Refusal) {
+	m.closes = nil
+	m.refuse(pgwire.Parse, r)
 }
 
 // abort makes an idle transaction fail, so that it holds nothing any longer. The

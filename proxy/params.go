@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/pgwire"
+	"github.com/sallyport/sallyport/internal/query"
 )
 
 // allowedParams are the settings a client may bring at startup: those that
@@ -56,7 +57,7 @@ func (out *settings) take(name, value string) *Refusal {
 	case name == "options":
 		return out.takeOptions(value)
 	case name == "replication":
-		if on := strings.ToLower(value); on != "false" && on != "off" && on != "no" && on != "0" {
+		if on := lower(value); on != "false" && on != "off" && on != "no" && on != "0" {
 			return &Refusal{Code: codeUnsupported, Message: "replication connections are not supported", Fatal: true,
 				Hint: "Connect without the replication parameter."}
 		}
@@ -95,7 +96,7 @@ func (out *settings) takeOptions(options string) *Refusal {
 }
 
 func (out *settings) set(name, value string) *Refusal {
-	name = strings.ToLower(name)
+	name = lower(name)
 	switch name {
 	case "sallyport.binding":
 		out.binding = value
@@ -111,19 +112,21 @@ func (out *settings) set(name, value string) *Refusal {
 		out.ttl = ttl
 		return nil
 	case "search_path":
-		path, ok := splitIdentifiers(value)
+		path, ok := query.SplitNames(value)
 		if !ok {
-			return &Refusal{Code: "22023", Message: "search_path is not a list of names", Fatal: true, Hint: "Write it as a, b."}
+			return &Refusal{Code: "22023", Message: "search_path is not a list of names that can be read exactly", Fatal: true,
+				Hint: `Write it as a, b, with names that are not plain ASCII in double quotes and at most 63 bytes long.`}
 		}
-		out.path = path
+		out.path = append([]string{}, path...)
+		value = query.JoinNames(path) // never the client's own text
 	case "client_encoding":
-		if e := strings.ToUpper(strings.Trim(value, `'"`)); e != "UTF8" && e != "UTF-8" && e != "UNICODE" && e != "AUTO" {
+		if e := lower(strings.Trim(value, `'"`)); e != "utf8" && e != "utf-8" && e != "unicode" && e != "auto" {
 			return &Refusal{Code: codeUnsupported, Message: "client_encoding must be UTF8", Fatal: true,
 				Hint: "Set PGCLIENTENCODING=UTF8, or leave it out."}
 		}
 		return nil // always sent
 	case "standard_conforming_strings":
-		if on := strings.ToLower(value); on != "on" && on != "true" && on != "yes" && on != "1" {
+		if on := lower(value); on != "on" && on != "true" && on != "yes" && on != "1" {
 			return unsafeParameter(name, value)
 		}
 		return nil
@@ -140,55 +143,12 @@ func notAllowed(what string) *Refusal {
 		Hint: "Allowed are " + strings.Join(allowedParams, ", ") + ", sallyport.reason, sallyport.binding and sallyport.ttl."}
 }
 
-// splitIdentifiers splits a list of names as the server's SplitIdentifierString
-// does: commas, double quotes, unquoted names in lower case.
-func splitIdentifiers(s string) (names []string, ok bool) {
-	names = []string{}
-	s = strings.TrimSpace(s)
-	if s == "" {
-		return names, true
-	}
-	for {
-		var name string
-		if strings.HasPrefix(s, `"`) {
-			if name, s, ok = quotedIdentifier(s[1:]); !ok {
-				return nil, false
-			}
-		} else {
-			end := strings.IndexAny(s, ", \t\n\r\f\v")
-			if end < 0 {
-				end = len(s)
-			}
-			name, s = strings.ToLower(s[:end]), s[end:]
+// lower folds ASCII only, as the server does with what is no SQL.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
 		}
-		if name == "" {
-			return nil, false
-		}
-		names = append(names, name)
-		s = strings.TrimSpace(s)
-		if s == "" {
-			return names, true
-		}
-		if s[0] != ',' {
-			return nil, false
-		}
-		s = strings.TrimSpace(s[1:])
-	}
-}
-
-func quotedIdentifier(s string) (name, rest string, ok bool) {
-	var b strings.Builder
-	for {
-		i := strings.IndexByte(s, '"')
-		if i < 0 {
-			return "", "", false
-		}
-		b.WriteString(s[:i])
-		s = s[i+1:]
-		if !strings.HasPrefix(s, `"`) {
-			return b.String(), s, true
-		}
-		b.WriteByte('"')
-		s = s[1:]
-	}
+		return r
+	}, s)
 }

@@ -42,7 +42,7 @@ func TestPipelineLargerThanBuffers(t *testing.T) {
 			must(t, err)
 		}
 	}
-	add(&pgproto3.Parse{Query: "SET search_path = public"}, &pgproto3.Bind{}, &pgproto3.Execute{})
+	add(&pgproto3.Parse{Query: "DEALLOCATE ALL"}, &pgproto3.Bind{}, &pgproto3.Execute{})
 	padding := " -- " + strings.Repeat("x", 3000)
 	for range statements {
 		add(&pgproto3.Parse{Query: "SELECT repeat('y', 100000)" + padding}, &pgproto3.Bind{}, &pgproto3.Execute{})

@@ -24,7 +24,7 @@ func newID(prefix string) string {
 
 // permit records the decisions and only then makes the permit.
 func (g *gate) permit(ctx context.Context, j *job, jd *judged, frame pgwire.Frame, phase string) verdict {
-	fx, r := jd.effects(j.tx == txIdle && !(j.worked(phase)))
+	fx, r := jd.effects(j.tx == txIdle && !j.working)
 	if r != nil {
 		return g.refuse(ctx, j, jd, r)
 	}
@@ -52,6 +52,9 @@ func (g *gate) permit(ctx context.Context, j *job, jd *judged, frame pgwire.Fram
 		g.metrics.decision(string(d.Effect))
 	}
 	g.qualify = g.qualify || jd.runsCode()
+	if fx.schema {
+		g.upstream.schemaChanged() // now, for who is judged while it runs, and again when it is done
+	}
 	if window.ID != "" || j.tx == txIdle {
 		g.ranIn = window.ID
 	}
@@ -74,10 +77,6 @@ func (g *gate) trouble(ctx context.Context) *zerolog.Event {
 	}
 	return g.Log.Error()
 }
-
-// worked reports whether an implicit transaction is under way. In the simple
-// protocol everything before has been answered.
-func (j *job) worked(phase string) bool { return phase == "execute" && j.working }
 
 // harmless classes may be synced to disk shortly after: they change nothing.
 func harmless(class string) bool {

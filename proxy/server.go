@@ -237,7 +237,7 @@ func (s *Server) find(k pgwire.CancelKey) *session {
 }
 
 func shuttingDown() *Refusal {
-	return &Refusal{Code: codeRevoked, Message: "sallyport is shutting down", Fatal: true, Hint: "Reconnect in a moment.",
+	return &Refusal{Code: codeRevoked, Message: "shutting down", Fatal: true, Hint: "Reconnect in a moment.",
 		Detail: Detail{Effect: "shutdown", Retryable: true}}
 }
 

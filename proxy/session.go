@@ -477,7 +477,7 @@ func (s *session) stopTimers() {
 // stop within cancelGrace is left.
 func (s *session) deliverCancel() {
 	s.mu.Lock()
-	running := s.m.head()
+	running := s.m.running()
 	s.mu.Unlock()
 	s.cancelServer()
 	s.mu.Lock()
@@ -485,7 +485,7 @@ func (s *session) deliverCancel() {
 	if s.m.state == closing {
 		return
 	}
-	if running != nil && running == s.m.head() && running.run() != nil && running.run().cut != nil {
+	if running != nil && running == s.m.running() && running.run().cut != nil {
 		s.grace = time.AfterFunc(cancelGrace, func() { s.overrun(running) })
 	}
 	s.m.cancelled()
@@ -496,7 +496,7 @@ func (s *session) deliverCancel() {
 func (s *session) overrun(running *expect) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.m.head() != running || s.m.state == closing {
+	if s.m.running() != running || s.m.state == closing {
 		return
 	}
 	s.m.fail(running.run().cut)

@@ -26,6 +26,7 @@ type parsed struct {
 	analysis   *query.Analysis
 	simple     *rego.Statement // what policies see of it, by protocol
 	extended   *rego.Statement
+	exposed    *rego.Statement // with all columns of its relations, which errors may quote; nil when it only reads
 	normalized string
 	relations  []string // ids
 }
@@ -103,7 +104,11 @@ func (u *Upstream) understand(sql string, limits query.Limits, env query.Env) *t
 	}
 	analyzer := u.analyzer(snapshot)
 	for _, st := range statements {
-		t.statements = append(t.statements, newParsed(st, analyzer.Analyze(st, env)))
+		p := newParsed(st, analyzer.Analyze(st, env))
+		if !harmless(p.simple.Class) {
+			p.exposed = exposed(p.analysis, snapshot)
+		}
+		t.statements = append(t.statements, p)
 	}
 	if len(sql) <= maxKeptText {
 		u.texts.add(key, t)
@@ -114,17 +119,22 @@ func (u *Upstream) understand(sql string, limits query.Limits, env query.Env) *t
 func textKey(sql string, env query.Env) string {
 	var b strings.Builder
 	b.Grow(len(sql) + 64)
+	var n [4]byte
+	number := func(i int) {
+		binary.BigEndian.PutUint32(n[:], uint32(i))
+		b.Write(n[:])
+	}
+	number(len(env.SearchPath))
 	for _, s := range env.SearchPath {
+		number(len(s))
 		b.WriteString(s)
-		b.WriteByte(0)
 	}
-	b.WriteByte(1)
+	number(len(env.User))
 	b.WriteString(env.User)
-	b.WriteByte(1)
+	number(len(env.ParamTypes))
 	for _, oid := range env.ParamTypes {
-		b.Write(binary.BigEndian.AppendUint32(nil, uint32(oid)))
+		number(int(oid))
 	}
-	b.WriteByte(1)
 	b.WriteString(sql)
 	return b.String()
 }
@@ -140,6 +150,30 @@ func newParsed(st *query.Statement, a *query.Analysis) *parsed {
 		p.relations = append(p.relations, t.ID)
 	}
 	return p
+}
+
+// exposed is the statement as if it touched each column of its relations: what a
+// violated constraint quotes is whole rows.
+func exposed(a *query.Analysis, s *catalog.Snapshot) *rego.Statement {
+	out := regoStatement(a.Shape, a.Setting)
+	out.Protocol = "simple"
+	listed := map[string]bool{}
+	for _, c := range out.Columns {
+		listed[c.ID] = true
+	}
+	for _, t := range a.Shape.Tables {
+		r := s.Relation(t.Schema, t.Name)
+		if r == nil {
+			continue
+		}
+		for _, c := range r.Columns {
+			if id := r.ID() + "." + catalog.QuoteIdent(c.Name); !listed[id] {
+				listed[id] = true
+				out.Columns = append(out.Columns, rego.Column{ID: id, Table: r.ID(), Name: c.Name, Uses: []string{"derived"}, Via: t.Via})
+			}
+		}
+	}
+	return out
 }
 
 // regoStatement says what policies see of a statement.

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -37,6 +37,10 @@ type Upstream struct {
 	path     []string
 	catalog  *catalog.Source
 	texts    texts
+
+	// schema counts what may have changed the catalog and went through here; known is
+	// the count that the snapshot was read after.
+	schema, known atomic.Uint64
 
 	mu        sync.Mutex
 	analyzer_ *query.Analyzer
@@ -77,6 +81,24 @@ func (u *Upstream) analyzer(s *catalog.Snapshot) *query.Analyzer {
 	return u.analyzer_
 }
 
+// schemaChanged notes that the catalog may have changed, for every session.
+func (u *Upstream) schemaChanged() { u.schema.Add(1) }
+
+// current makes the snapshot as new as the last change that went through here.
+func (u *Upstream) current(ctx context.Context) error {
+	count := u.schema.Load()
+	if count == u.known.Load() {
+		return nil
+	}
+	if err := u.catalog.Refresh(ctx); err != nil {
+		return err
+	}
+	for known := u.known.Load(); known < count && !u.known.CompareAndSwap(known, count); {
+		known = u.known.Load()
+	}
+	return nil
+}
+
 // mayRefresh limits how often unknown names make the catalog be read again: ten
 // at once, then two a second.
 func (u *Upstream) mayRefresh(now time.Time) bool {
@@ -108,6 +130,9 @@ type backend struct {
 	params map[string]string
 	role   string
 	path   []string
+	// unusable are the schemas the role has no USAGE on: the server passes over them
+	// in the search path.
+	unusable []string
 }
 
 // connectTimeout bounds connecting to the server and asking for its settings.
@@ -124,7 +149,7 @@ func (u *Upstream) connect(ctx context.Context, s settings) (*backend, error) {
 	}
 	cfg.RuntimeParams["client_encoding"] = "UTF8"
 	if path := u.path; path != nil && s.path == nil {
-		cfg.RuntimeParams["search_path"] = joinIdentifiers(path)
+		cfg.RuntimeParams["search_path"] = query.JoinNames(path)
 	}
 	cfg.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {}
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
@@ -161,7 +186,9 @@ func (u *Upstream) connect(ctx context.Context, s settings) (*backend, error) {
 
 // ask learns what names will mean in the session.
 func (b *backend) ask(ctx context.Context, conn *pgconn.PgConn) error {
-	results, err := conn.Exec(ctx, "SELECT pg_catalog.current_setting('search_path'), current_user").ReadAll()
+	results, err := conn.Exec(ctx, `SELECT pg_catalog.current_setting('search_path'), current_user,
+		(SELECT pg_catalog.string_agg(pg_catalog.quote_ident(nspname), ',') FROM pg_catalog.pg_namespace
+			WHERE NOT pg_catalog.has_schema_privilege(oid, 'USAGE'))`).ReadAll()
 	if err != nil {
 		return err
 	}
@@ -169,20 +196,15 @@ func (b *backend) ask(ctx context.Context, conn *pgconn.PgConn) error {
 		return errors.New("the server did not tell its search path")
 	}
 	row := results[0].Rows[0]
-	path, ok := splitIdentifiers(string(row[0]))
+	path, ok := query.SplitNames(string(row[0]))
 	if !ok {
 		return errors.New("the server's search path cannot be read")
 	}
-	b.path, b.role = path, string(row[1])
-	return nil
-}
-
-func joinIdentifiers(names []string) string {
-	quoted := make([]string, len(names))
-	for i, n := range names {
-		quoted[i] = `"` + strings.ReplaceAll(n, `"`, `""`) + `"`
+	b.path, b.role = append([]string{}, path...), string(row[1])
+	if b.unusable, ok = query.SplitNames(string(row[2])); !ok {
+		return errors.New("the server's schemas cannot be read")
 	}
-	return strings.Join(quoted, ", ")
+	return nil
 }
 
 // greeting is what the client is told once the server has let us in.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -149,8 +150,19 @@ func (s *site) replayed(t *testing.T, g *admin.Grant) {
 	if code, _, stderr := call(t, nil, "replay", "s-nosuch", "--config", s.config); code != exitUsage || !strings.Contains(stderr, "no session s-nosuch") {
 		t.Errorf("replay of nothing: %d %s", code, stderr)
 	}
-	if err := audit.Verify(filepath.Join(s.dir, "audit.jsonl")); err != nil {
-		t.Error(err)
+	record, err := os.ReadFile(filepath.Join(s.dir, "audit.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := filepath.Join(t.TempDir(), "forged.jsonl")
+	if err := os.WriteFile(forged, bytes.Replace(record, []byte("enough"), []byte("enouch"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"sessions"}, {"replay", sessions[0].ID}} {
+		code, stdout, stderr := call(t, nil, append(args, "--audit", forged)...)
+		if code != exitUsage || stdout == "" || !strings.Contains(stderr, "do not rely on the above") || !strings.Contains(stderr, "forged.jsonl:") {
+			t.Errorf("%v of a forged record: %d %s", args, code, stderr)
+		}
 	}
 }
 

@@ -62,9 +62,19 @@ func (c *sessionsCommand) Run(p *program) error {
 		return err
 	}
 	if c.JSON {
-		return audit.WriteSessionsJSON(p.stdout, sessions)
+		err = audit.WriteSessionsJSON(p.stdout, sessions)
+	} else {
+		err = audit.WriteSessions(p.stdout, sessions)
 	}
-	return audit.WriteSessions(p.stdout, sessions)
+	return errors.Join(err, intact(path))
+}
+
+// intact says that what was shown cannot be relied on, when it cannot.
+func intact(path string) error {
+	if err := audit.Verify(path); err != nil {
+		return fmt.Errorf("do not rely on the above: the record was changed, or is damaged: %w", err)
+	}
+	return nil
 }
 
 type replayCommand struct {
@@ -85,7 +95,9 @@ func (c *replayCommand) Run(p *program) error {
 		return err
 	}
 	if c.JSON {
-		return audit.WriteReplayJSON(p.stdout, history)
+		err = audit.WriteReplayJSON(p.stdout, history)
+	} else {
+		err = audit.WriteReplay(p.stdout, history)
 	}
-	return audit.WriteReplay(p.stdout, history)
+	return errors.Join(err, intact(path))
 }

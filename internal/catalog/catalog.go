@@ -35,6 +35,11 @@ type Relation struct {
 	PrimaryKey []int16   // attribute numbers, nil when there is none
 	Parents    []OID     // inheritance and partitioning
 	Children   []OID
+	Effects    []Effect  // what writes run, of users' making
+	Rules      []Rule    // on writes
+	Cascades   []Cascade // of foreign keys that refer to it
+	// PartitionKey: attribute numbers, 0 for an expression; nil unless partitioned.
+	PartitionKey []int16
 }
 
 // ID is schema.name, each part quoted as PostgreSQL's quote_ident does.
@@ -55,7 +60,8 @@ func (r *Relation) Column(name string) *Column {
 	return nil
 }
 
-// Sources are the columns that a generated column is computed from, none for others.
+// Sources are the columns that a generated column, or one that a trigger of
+// PostgreSQL's own keeps up to date, is computed from; none for others.
 func (r *Relation) Sources(c *Column) []*Column {
 	var sources []*Column
 	for _, n := range c.MadeOf {
@@ -88,7 +94,7 @@ type Column struct {
 	Collation OID    // 0: none; otherwise see Snapshot.Collations
 	NotNull   bool
 	Generated bool
-	MadeOf    []int16 // of a generated column: the columns of its table it is computed from
+	MadeOf    []int16 // the columns of its table it is computed from, when generated or kept by tsvector_update_trigger
 }
 
 // Function is a row of pg_proc.

@@ -30,9 +30,11 @@ func load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
 		what string
 		read func() error
 	}{
-		{"schemas", l.schemas}, {"relations", l.relations}, {"columns", l.columns}, {"generated columns", l.generated}, {"views", l.views},
+		{"schemas", l.schemas}, {"relations", l.relations}, {"columns", l.columns}, {"generated columns", l.generated}, {"copying triggers", l.copying},
+		{"partition keys", l.partitionKeys}, {"views", l.views},
 		{"inheritance", l.inheritance}, {"primary keys", l.primaryKeys}, {"types", l.types},
 		{"functions", l.functions}, {"operators", l.operators}, {"casts", l.casts}, {"collations", l.collations},
+		{"effects of writes", l.effects},
 	}
 	for _, step := range steps {
 		if err := step.read(); err != nil {

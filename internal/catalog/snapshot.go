@@ -29,6 +29,17 @@ func (s *Snapshot) Relation(schema, relation string) *Relation {
 	return s.relations[name{schema, relation}]
 }
 
+// Relations are all relations that are not PostgreSQL's own, in no order.
+func (s *Snapshot) Relations() []*Relation {
+	var all []*Relation
+	for _, r := range s.relationsByOID {
+		if !r.System() {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
 // RelationByOID returns the relation, or nil.
 func (s *Snapshot) RelationByOID(oid OID) *Relation { return s.relationsByOID[oid] }
 

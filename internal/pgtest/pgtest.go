@@ -39,6 +39,9 @@ func Main(m *testing.M) {
 // Start returns the server, started at the first call.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs PostgreSQL")
+	}
 	once.Do(func() {
 		var p *devenv.Postgres
 		if p, startErr = devenv.StartPostgres(context.Background(), devenv.PostgresOptions{}); startErr == nil {

@@ -101,8 +101,8 @@ type Scan struct {
 	// GroupedByKey: a column neither grouped nor aggregated is legal only because
 	// the primary key is grouped by, which a subquery would lose.
 	GroupedByKey bool
-	// Lineage: of views, materialized views and tables with parents, per output
-	// column what columns it is made of; nil for other relations.
+	// Lineage: of views, materialized views, tables with parents or children and
+	// tables with generated columns, per output column what columns it is made of; nil for other relations.
 	Lineage map[string]Lineage
 
 	columns map[*catalog.Column]bool
@@ -111,8 +111,9 @@ type Scan struct {
 // Lineage is where a view's column comes from.
 type Lineage struct {
 	// Bases are ids of columns: of a view everything beneath, nested views'
-	// columns and parents' columns included; of a table with parents its own and
-	// theirs.
+	// columns and those of partitions, parents and children included; of a table
+	// its own, what a generated one is computed from, and the same of the tables
+	// that share rows with it.
 	Bases []string
 	Plain bool // it is one table's column as it is
 }
@@ -166,5 +167,6 @@ type Arg struct {
 type Env struct {
 	SearchPath []string // as set, "$user" not yet replaced; pg_catalog is implied
 	User       string   // the role that the server sees
+	Unusable   []string // schemas the role has no USAGE on, which the server leaves out of the path
 	ParamTypes []catalog.OID
 }

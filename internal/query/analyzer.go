@@ -23,6 +23,7 @@ func NewAnalyzer(s *catalog.Snapshot) *Analyzer { return &Analyzer{snapshot: s} 
 // unresolved, or refused.
 func (a *Analyzer) Analyze(st *Statement, env Env) *Analysis {
 	s := a.newState(st, env)
+	s.refuseTemporarySchema(st)
 	s.statement(st.Node)
 	s.finish()
 	return s.out
@@ -49,13 +50,16 @@ type state struct {
 	missing    map[string]bool
 	relations  map[catalog.OID]bool
 	types      map[catalog.OID]bool
+	kinOf      map[catalog.OID][]*catalog.Relation
 	parameters map[int]string
+	given      map[int]catalog.OID // the first type that each parameter was given
 
 	aggregates int    // nesting of aggregates around what is being looked at
 	how        string // in words, where columns of a DML target are being read
 	changes    bool   // data-modifying somewhere
 	unfiltered bool   // an UPDATE or DELETE without WHERE
 	into       bool   // SELECT … INTO
+	rows       bool   // what a statement about objects names is listed with all its columns
 	nested     bool   // inside EXPLAIN, COPY or CREATE: not a statement by itself
 }
 
@@ -80,10 +84,18 @@ func (s *state) refuse(e *Error) {
 	}
 }
 
-// touch lists a relation with an access, and what is beneath it if it is a view.
-func (s *state) touch(r *catalog.Relation, access ...string) {
+// touch lists a relation with an access, the relations that share rows with it, and
+// what is beneath it if it is a view.
+func (s *state) touch(r *catalog.Relation, access ...string) { s.touchRows(r, false, access...) }
+
+// touchRows is touch of what may stand under ONLY.
+func (s *state) touchRows(r *catalog.Relation, only bool, access ...string) {
 	s.addTable(Table{ID: r.ID(), Schema: r.Schema, Name: r.Name, Kind: r.Kind, Access: access, Via: s.via})
 	s.relation(r.OID)
+	for _, k := range s.kin(r, only) {
+		s.addTable(Table{ID: k.ID(), Schema: k.Schema, Name: k.Name, Kind: k.Kind, Access: access, Via: r.ID()})
+		s.relation(k.OID)
+	}
 	summary := s.viewOf(r)
 	if summary == nil || isOnly(access, "ddl") {
 		return
@@ -113,6 +125,23 @@ func (s *state) touch(r *catalog.Relation, access ...string) {
 			s.mark(s.leafCell(c.leaf), c.uses)
 		}
 	}
+}
+
+// kin are the relations whose rows a relation shows and that show its rows: under
+// ONLY those it descends from, which show what it holds by itself.
+func (s *state) kin(r *catalog.Relation, only bool) []*catalog.Relation {
+	if only {
+		return s.snapshot.Ancestors(r)
+	}
+	if k, known := s.kinOf[r.OID]; known {
+		return k
+	}
+	k := s.snapshot.Kin(r)
+	if s.kinOf == nil {
+		s.kinOf = map[catalog.OID][]*catalog.Relation{}
+	}
+	s.kinOf[r.OID] = k
+	return k
 }
 
 func isOnly(list []string, s string) bool { return len(list) == 1 && list[0] == s }
@@ -178,12 +207,18 @@ func (s *state) unresolvedList() []string {
 }
 
 // read notes a read of a DML target's column, and of what the column is made of.
-func (s *state) read(r *catalog.Relation, c *catalog.Column) {
+func (s *state) read(r *catalog.Relation, c *catalog.Column, only bool) {
 	s.addTable(Table{ID: r.ID(), Schema: r.Schema, Name: r.Name, Kind: r.Kind, Access: []string{"read"}, Via: s.via})
 	s.addRead(columnID(r, c.Name), s.how)
-	for _, parent := range s.snapshot.Ancestors(r) {
-		if parent.Column(c.Name) != nil {
-			s.addRead(columnID(parent, c.Name), s.how)
+	for _, k := range s.kin(r, only) {
+		same := k.Column(c.Name)
+		if same == nil {
+			continue
+		}
+		s.addTable(Table{ID: k.ID(), Schema: k.Schema, Name: k.Name, Kind: k.Kind, Access: []string{"read"}, Via: r.ID()})
+		s.addRead(columnID(k, c.Name), s.how)
+		for _, source := range k.Sources(same) {
+			s.addRead(columnID(k, source.Name), s.how+", through the generated column "+columnID(k, c.Name))
 		}
 	}
 	for _, source := range r.Sources(c) {
@@ -222,6 +257,7 @@ func (s *state) finish() {
 			s.out.Schema = true
 		}
 	}
+	s.effects() // after the above: triggers and defaults are taken not to change the schema
 	s.propagate()
 	// What nothing uses was still read: as far as is known, something was made of it.
 	for _, c := range s.cells {

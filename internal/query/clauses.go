@@ -226,7 +226,7 @@ func (s *state) lockEntry(e *rangeEntry) {
 	}
 	for _, scan := range scans {
 		scan.Locked = true
-		s.touch(scan.Relation, "lock")
+		s.touchRows(scan.Relation, !scan.Node.Inh, "lock")
 	}
 }
 

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"slices"
 	"strings"
 
 	pg_query "github.com/pganalyze/pg_query_go/v5"
@@ -47,6 +48,7 @@ func (s *state) creation(node *pg_query.Node) bool {
 	switch n := node.GetNode().(type) {
 	case *pg_query.Node_CreateStmt:
 		s.create("create_table", node, n.CreateStmt.Relation, catalog.Table)
+		s.partitionOf(n.CreateStmt)
 	case *pg_query.Node_CreateForeignTableStmt:
 		s.create("create_foreign_table", node, n.CreateForeignTableStmt.BaseStmt.GetRelation(), catalog.ForeignTable)
 	case *pg_query.Node_CreateSeqStmt:
@@ -114,7 +116,7 @@ func (s *state) creationSchema() string {
 		if schema == "$user" {
 			schema = s.env.User
 		}
-		if s.snapshot.HasSchema(schema) {
+		if s.snapshot.HasSchema(schema) && !slices.Contains(s.env.Unusable, schema) {
 			return schema
 		}
 	}
@@ -125,6 +127,7 @@ func (s *state) creationSchema() string {
 // alteration handles what changes relations, and what belongs to one.
 func (s *state) alteration(node *pg_query.Node) bool {
 	var main *pg_query.RangeVar
+	s.rows = true
 	switch n := node.GetNode().(type) {
 	case *pg_query.Node_AlterTableStmt:
 		s.kind("alter_"+objectWord(n.AlterTableStmt.Objtype), "schema")
@@ -132,8 +135,10 @@ func (s *state) alteration(node *pg_query.Node) bool {
 	case *pg_query.Node_IndexStmt:
 		s.kind("create_index", "schema")
 		main = n.IndexStmt.Relation
+		s.rows = n.IndexStmt.WhereClause != nil
 	case *pg_query.Node_AlterSeqStmt:
 		s.kind("alter_sequence", "schema")
+		s.rows = false
 	case *pg_query.Node_CreateTrigStmt:
 		s.kind("create_trigger", "schema")
 		main = n.CreateTrigStmt.Relation
@@ -149,11 +154,17 @@ func (s *state) alteration(node *pg_query.Node) bool {
 		main = n.AlterPolicyStmt.Table
 	case *pg_query.Node_CreateStatsStmt:
 		s.kind("create_statistics", "schema")
+		if list := n.CreateStatsStmt.Relations; len(list) > 0 {
+			main = list[0].GetRangeVar()
+		}
 	case *pg_query.Node_RenameStmt:
 		s.kind("alter_"+objectWord(n.RenameStmt.RenameType), "schema")
-		s.renamedColumn(n.RenameStmt)
+		s.renamed(n.RenameStmt)
 	case *pg_query.Node_AlterObjectSchemaStmt:
 		s.kind("alter_"+objectWord(n.AlterObjectSchemaStmt.ObjectType), "schema")
+		if n.AlterObjectSchemaStmt.ObjectType == pg_query.ObjectType_OBJECT_EXTENSION {
+			s.unresolved("what alter extension does")
+		}
 	case *pg_query.Node_AlterOwnerStmt:
 		s.kind("alter_"+objectWord(n.AlterOwnerStmt.ObjectType), "privilege")
 	case *pg_query.Node_DropStmt:
@@ -180,13 +191,31 @@ func (s *state) namedFunction(name []*pg_query.Node) {
 	s.walkCall(&pg_query.FuncCall{Funcname: name})
 }
 
-func (s *state) renamedColumn(st *pg_query.RenameStmt) {
-	rv := st.Relation
-	if rv == nil || st.RenameType != pg_query.ObjectType_OBJECT_COLUMN {
-		return
-	}
-	if r := s.findRelation(rv.Catalogname, rv.Schemaname, rv.Relname); r != nil && r.Column(st.Subname) != nil {
-		s.mark(s.relationCell(r, r.Column(st.Subname)), written)
+// renamed lists what goes out from under its name. What belongs to a relation and
+// is no column has no mask to lose.
+func (s *state) renamed(st *pg_query.RenameStmt) {
+	switch st.RenameType {
+	case pg_query.ObjectType_OBJECT_SCHEMA:
+		s.everyRelation(st.Subname, true)
+	case pg_query.ObjectType_OBJECT_COLUMN:
+		s.rows = false
+		rv := st.Relation
+		r := s.findRelation(rv.GetCatalogname(), rv.GetSchemaname(), rv.GetRelname())
+		if r == nil {
+			return
+		}
+		if c := r.Column(st.Subname); c != nil {
+			s.mark(s.relationCell(r, c, false), derived)
+		} else {
+			s.unresolved("column " + quoted(st.Subname) + " of " + quoted(r.Name))
+		}
+	case pg_query.ObjectType_OBJECT_ATTRIBUTE:
+		if st.Behavior == pg_query.DropBehavior_DROP_CASCADE {
+			s.unresolved("the tables of a type")
+		}
+	case pg_query.ObjectType_OBJECT_TABCONSTRAINT, pg_query.ObjectType_OBJECT_TRIGGER,
+		pg_query.ObjectType_OBJECT_RULE, pg_query.ObjectType_OBJECT_POLICY:
+		s.rows = false
 	}
 }
 
@@ -206,9 +235,10 @@ func (s *state) alterTable(st *pg_query.AlterTableStmt) bool {
 		if privileged[cmd.GetSubtype()] {
 			s.out.Shape.Class = "privilege"
 		}
-		if r != nil && r.Column(cmd.GetName()) != nil {
-			s.mark(s.relationCell(r, r.Column(cmd.Name)), written)
+		if st.Objtype == pg_query.ObjectType_OBJECT_TYPE && cmd.GetBehavior() == pg_query.DropBehavior_DROP_CASCADE {
+			s.unresolved("the tables of a type")
 		}
+		s.altered(r, cmd)
 		s.walk(node.ProtoReflect(), rv, r)
 	}
 	return true
@@ -234,13 +264,20 @@ func objectWord(o pg_query.ObjectType) string {
 
 func (s *state) drop(st *pg_query.DropStmt) {
 	for _, node := range st.Objects {
-		s.object(st.RemoveType, node, st.MissingOk)
+		schema := node.GetString_().GetSval()
+		if st.RemoveType == pg_query.ObjectType_OBJECT_SCHEMA && !(st.MissingOk && !s.snapshot.HasSchema(schema)) {
+			s.everyRelation(schema, false)
+		}
+		r := s.object(st.RemoveType, node, st.MissingOk)
+		if st.RemoveType == pg_query.ObjectType_OBJECT_TRIGGER { // what it has written stays
+			s.everyColumn(r)
+		}
 	}
 }
 
 // object lists the relation that a name of the given kind of object means or
-// belongs to. Other objects are not listed.
-func (s *state) object(kind pg_query.ObjectType, node *pg_query.Node, missingOK bool) {
+// belongs to, and returns it. Other objects are not listed.
+func (s *state) object(kind pg_query.ObjectType, node *pg_query.Node, missingOK bool) *catalog.Relation {
 	belongs := false
 	switch kind {
 	case pg_query.ObjectType_OBJECT_TABLE, pg_query.ObjectType_OBJECT_VIEW, pg_query.ObjectType_OBJECT_MATVIEW,
@@ -249,7 +286,7 @@ func (s *state) object(kind pg_query.ObjectType, node *pg_query.Node, missingOK 
 		pg_query.ObjectType_OBJECT_RULE, pg_query.ObjectType_OBJECT_POLICY:
 		belongs = true
 	default:
-		return
+		return nil
 	}
 	parts, ok := names(node.GetList().GetItems())
 	if belongs && len(parts) > 0 {
@@ -258,16 +295,17 @@ func (s *state) object(kind pg_query.ObjectType, node *pg_query.Node, missingOK 
 	database, schema, name, split := splitName(parts)
 	if !ok || !split {
 		s.unresolved("relation " + quoted(parts...))
-		return
+		return nil
 	}
 	r := s.findRelation(database, schema, name)
 	if r == nil {
 		if !missingOK {
 			s.unresolved("relation " + quoted(parts...))
 		}
-		return
+		return nil
 	}
 	s.touch(r, "ddl")
+	return r
 }
 
 // privilege handles who may do what.
@@ -329,7 +367,7 @@ func (s *state) granted(st *pg_query.GrantStmt) {
 
 // laterSetting refuses to have sessions start with what they may not set.
 func (s *state) laterSetting(st *pg_query.VariableSetStmt) {
-	name := strings.ToLower(st.GetName())
+	name := asciiLower(st.GetName())
 	set := &Setting{Name: name, Opaque: true}
 	if st.GetKind() == pg_query.VariableSetKind_VAR_RESET || st.GetKind() == pg_query.VariableSetKind_VAR_RESET_ALL {
 		set.Reset = true

@@ -14,8 +14,11 @@ func (s *state) target(rv *pg_query.RangeVar, access string) *rangeEntry {
 		s.unresolved("relation " + quoted(rv.GetCatalogname(), rv.GetSchemaname(), rv.GetRelname()))
 		return &rangeEntry{alias: rv.GetRelname()}
 	}
-	s.touch(r, access)
-	e := &rangeEntry{base: r, target: true, columns: relationColumns(r)}
+	if r.System() { // rules on pg_settings set parameters, and nothing else there is an agent's to write
+		s.refuse(unsupported("writing to relations of PostgreSQL itself is not supported", "Use SET for parameters."))
+	}
+	s.touchRows(r, !rv.Inh, access)
+	e := &rangeEntry{base: r, target: true, only: !rv.Inh, columns: relationColumns(r)}
 	if rv.Alias == nil {
 		e.schema = r.Schema
 	}
@@ -30,9 +33,10 @@ func (s *state) write(e *rangeEntry, name string) {
 		return
 	}
 	if e.columns[i].cell == nil {
-		e.columns[i].cell = s.relationCell(e.base, e.columns[i].col)
+		e.columns[i].cell = s.relationCell(e.base, e.columns[i].col, e.only)
 	}
 	s.mark(e.columns[i].cell, written)
+	s.seenType(e.columns[i].typ) // to which values are cast
 }
 
 // reading says, for the time of do, where columns of the target are read.
@@ -116,7 +120,7 @@ func (s *state) onConflict(clause *pg_query.OnConflictClause, target *rangeEntry
 		return
 	}
 	if target.base != nil {
-		s.touch(target.base, "update")
+		s.touchRows(target.base, target.only, "update")
 	}
 	both := &scope{parent: sc.parent, ctes: sc.ctes}
 	both.add(whole(target))
@@ -240,7 +244,7 @@ func (s *state) merge(st *pg_query.MergeStmt, outer *scope, ctes *cteScope) []ou
 	}
 	target := s.target(st.Relation, "read")
 	if target.base != nil {
-		s.touch(target.base, access...)
+		s.touchRows(target.base, target.only, access...)
 	}
 	sc := s.beside(target, []*pg_query.Node{st.SourceRelation}, outer, ctes)
 	s.reading("the ON condition of MERGE", func() { s.use(s.expression(st.JoinCondition, sc), joined) })

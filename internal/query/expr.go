@@ -159,6 +159,14 @@ func (s *state) parameter(n int, cast catalog.OID) value {
 	if n >= 1 && n <= len(s.env.ParamTypes) && s.env.ParamTypes[n-1] != 0 {
 		typ = s.env.ParamTypes[n-1]
 	}
+	if typ == 0 {
+		typ = s.given[n] // what has given it a type fixes it
+	} else if s.given[n] == 0 {
+		if s.given == nil {
+			s.given = map[int]catalog.OID{}
+		}
+		s.given[n] = typ
+	}
 	name := s.typeName(typ)
 	if s.parameters[n] == "" {
 		s.parameters[n] = name
@@ -248,7 +256,8 @@ func (s *state) operatorExpression(e *pg_query.A_Expr, sc *scope) value {
 		s.operator(e.Name, left, &right)
 	case pg_query.A_Expr_Kind_AEXPR_NULLIF:
 		s.operator(e.Name, left, &right)
-		if left != nil {
+		out.typ = 0 // the left operand's as the operator takes it
+		if left != nil && left.typ == right.typ {
 			out.typ = s.compared(left.typ)
 		}
 	case pg_query.A_Expr_Kind_AEXPR_BETWEEN, pg_query.A_Expr_Kind_AEXPR_BETWEEN_SYM,

@@ -42,7 +42,8 @@ type cell struct {
 	from  []edge
 	queue bool
 
-	leaf *leaf // of a catalog column
+	leaf          *leaf // of a catalog column
+	shared, whole bool  // it has its edges to the relations that share rows: to ancestors, to all
 }
 
 // A leaf is a column of the catalog as the policy input lists it.

@@ -48,10 +48,10 @@ func (s *state) rangeVar(rv *pg_query.RangeVar, sc *scope) fromItem {
 		s.unresolved("relation " + quoted(rv.Catalogname, rv.Schemaname, rv.Relname))
 		return whole(s.aliased(&rangeEntry{}, rv.Relname, rv.Alias))
 	}
-	s.touch(r, "read")
+	s.touchRows(r, !rv.Inh, "read")
 	scan := &Scan{Node: rv, Relation: r, columns: map[*catalog.Column]bool{}, Lineage: s.lineage(r)}
 	s.out.Scans = append(s.out.Scans, scan)
-	e := &rangeEntry{scan: scan, base: r, columns: relationColumns(r)}
+	e := &rangeEntry{scan: scan, base: r, only: !rv.Inh, columns: relationColumns(r)}
 	if rv.Alias == nil {
 		e.schema = r.Schema
 	} else if len(rv.Alias.Colnames) > 0 {

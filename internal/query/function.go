@@ -136,8 +136,14 @@ func (s *state) castByName(name string) {
 // candidates are the functions of that name, visible, that take so many arguments.
 func (s *state) candidates(schema, name string, count int) []*catalog.Function {
 	var list []*catalog.Function
+	if name == "json_object" && schema == "pg_catalog" && s.snapshot.ServerVersion < sqlJSONVersion {
+		list = s.candidates("", name, count) // the grammar of 16 has given it the schema
+		if s.visible("", schema) {
+			return list
+		}
+	}
 	if schema != "" {
-		list = accepting(s.snapshot.Functions(schema, name), count, nil)
+		list = accepting(s.snapshot.Functions(schema, name), count, list)
 	} else {
 		for _, schema := range s.path {
 			list = accepting(s.snapshot.Functions(schema, name), count, list)
@@ -149,6 +155,9 @@ func (s *state) candidates(schema, name string, count int) []*catalog.Function {
 func accepting(functions []*catalog.Function, count int, list []*catalog.Function) []*catalog.Function {
 	for _, f := range functions {
 		most, least := len(f.Args), len(f.Args)-f.Defaults
+		if f.Kind == "procedure" { // CALL gives something for OUT parameters as well
+			most += len(f.OutColumns)
+		}
 		if count >= least && (count <= most || f.Variadic) || f.Variadic && count >= most-1 {
 			list = append(list, f)
 		}
@@ -165,11 +174,6 @@ func (s *state) called(candidates []*catalog.Function, args []value) value {
 	feasible := s.feasible(candidates, args)
 	out.typ, out.call = feasible[0].Result, feasible[0]
 	for _, f := range feasible {
-		s.addFunction(f)
-		if f.Schema == "pg_catalog" && f.Name == "set_config" {
-			s.refuse(unsupported("set_config is only supported as SELECT set_config('name', 'value', false) by itself",
-				"Use SET name = value."))
-		}
 		if f.Result != out.typ {
 			out.typ = 0
 		}
@@ -180,7 +184,14 @@ func (s *state) called(candidates []*catalog.Function, args []value) value {
 	}
 	for _, f := range feasible {
 		s.addFunction(f)
+		if f.Schema == "pg_catalog" && f.Name == "set_config" {
+			s.refuse(unsupported("set_config is only supported as SELECT set_config('name', 'value', false) by itself",
+				"Use SET name = value."))
+		}
 		for _, typ := range f.Args {
+			s.seenType(typ)
+		}
+		for _, typ := range f.OutTypes {
 			s.seenType(typ)
 		}
 		s.seenType(f.Result)
@@ -191,10 +202,12 @@ func (s *state) called(candidates []*catalog.Function, args []value) value {
 	return out
 }
 
-// feasible leaves out the candidates that cannot take what is known of the
-// arguments, and all but the one that takes exactly that.
+// feasible leaves out the candidates of pg_catalog that cannot take what is known
+// of the arguments, and where one takes exactly that, all others of them. What
+// users have made stays, whatever the types seem to be: a type seen wrongly here
+// must not hide what the server runs.
 func (s *state) feasible(candidates []*catalog.Function, args []value) []*catalog.Function {
-	var feasible []*catalog.Function
+	var feasible, made []*catalog.Function
 	var exactly *catalog.Function
 	certain := true // no default or VARIADIC lets another function take the same
 	for _, f := range candidates {
@@ -215,14 +228,20 @@ func (s *state) feasible(candidates []*catalog.Function, args []value) []*catalo
 		if exact && exactly == nil {
 			exactly = f
 		}
-		if fits {
+		if f.Schema != "pg_catalog" {
+			made = append(made, f)
+		}
+		if fits || f.Schema != "pg_catalog" {
 			feasible = append(feasible, f)
 		}
 	}
 	if exactly != nil && certain {
-		return []*catalog.Function{exactly}
+		if exactly.Schema != "pg_catalog" {
+			return made
+		}
+		return append([]*catalog.Function{exactly}, made...)
 	}
-	if len(feasible) == 0 {
+	if len(feasible) == len(made) {
 		return candidates // types are only known in part: it is the server's to refuse
 	}
 	return feasible

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"slices"
 	"strings"
 
 	pg_query "github.com/pganalyze/pg_query_go/v5"
@@ -17,7 +18,7 @@ func effectivePath(snapshot *catalog.Snapshot, env Env) []string {
 		if schema == "$user" {
 			schema = env.User
 		}
-		if schema == "pg_temp" || schema == "" || !snapshot.HasSchema(schema) {
+		if schema == "pg_temp" || schema == "" || !snapshot.HasSchema(schema) || slices.Contains(env.Unusable, schema) {
 			continue
 		}
 		if schema == "pg_catalog" {
@@ -137,18 +138,35 @@ func (s *state) seenType(oid catalog.OID) {
 	if s.types == nil {
 		s.types = map[catalog.OID]bool{}
 	}
+	if s.types[oid] {
+		return
+	}
 	s.types[oid] = true
+	t := s.snapshot.TypeByOID(oid)
+	if t == nil {
+		return
+	}
+	s.seenType(t.Base)
+	s.seenType(t.Elem)
+	if r := s.snapshot.RelationByOID(t.Relation); r != nil {
+		for _, c := range r.Columns {
+			s.seenType(c.Type)
+		}
+	}
 }
 
 // impliedCasts lists the functions of user-defined casts that PostgreSQL may
-// apply by itself between types of the statement.
+// apply by itself. Types of PostgreSQL's own, which literals have too, are taken
+// to be part of every statement.
 func (s *state) impliedCasts() {
 	for _, cast := range s.snapshot.UserCasts() {
-		if (cast.Implicit || cast.Assignment) && s.types[cast.Source] && s.types[cast.Target] {
+		if (cast.Implicit || cast.Assignment) && s.takesPart(cast.Source) && s.takesPart(cast.Target) {
 			s.addFunction(s.snapshot.FunctionByOID(cast.Function))
 		}
 	}
 }
+
+func (s *state) takesPart(oid catalog.OID) bool { return !oid.User() || s.types[oid] }
 
 // castTo lists what a cast to the type may run.
 func (s *state) castTo(target catalog.OID) {
@@ -190,30 +208,38 @@ func (s *state) operator(name []*pg_query.Node, left, right *value) catalog.OID 
 }
 
 func (s *state) operatorNamed(schema, op string, left, right *value) catalog.OID {
-	var named, feasible []*catalog.Operator
+	var named, feasible, made []*catalog.Operator
 	for _, o := range s.snapshot.Operators(op) {
 		if !s.visible(schema, o.Schema) || (o.Left == 0) != (left == nil) {
 			continue
 		}
 		named = append(named, o)
-		if s.fits(left, o.Left) && s.fits(right, o.Right) {
+		if o.Schema != "pg_catalog" { // as in state.feasible
+			made = append(made, o)
+		} else if s.fits(left, o.Left) && s.fits(right, o.Right) {
 			feasible = append(feasible, o)
 		}
 	}
-	if len(feasible) == 0 {
-		feasible = named // types are only known in part: it is the server's to refuse
+	if exact := s.exactOperator(append(feasible, made...), left, right); exact != nil {
+		feasible = nil
+		if exact.Schema == "pg_catalog" {
+			feasible = []*catalog.Operator{exact}
+		}
+	} else if len(feasible) == 0 {
+		feasible, made = named, nil // types are only known in part: it is the server's to refuse
 	}
+	feasible = append(feasible, made...)
 	if len(feasible) == 0 {
 		s.unresolved("operator " + op)
 		return 0
-	}
-	if exact := s.exactOperator(feasible, left, right); exact != nil {
-		feasible = []*catalog.Operator{exact}
 	}
 	result := feasible[0].Result
 	for _, o := range feasible {
 		if o.Schema != "pg_catalog" {
 			s.addFunction(s.snapshot.FunctionByOID(o.Function))
+			s.seenType(o.Left)
+			s.seenType(o.Right)
+			s.seenType(o.Result)
 		}
 		if o.Result != result {
 			result = 0

@@ -12,6 +12,7 @@ type rangeEntry struct {
 	scan    *Scan             // of a relation read in FROM
 	base    *catalog.Relation // of a relation, also a DML target
 	schema  string            // by which schema.relation.column refers to it; "" when it has an alias
+	only    bool              // under ONLY: without what inherits from the relation
 	target  bool              // a DML target: reads are listed one by one
 	within  []*Scan           // of a subquery: the scans inside
 	quiet   bool              // excluded: what it shows is not read from the table
@@ -168,13 +169,13 @@ func (s *state) column(e *rangeEntry, i int) *cell {
 	if c.cell == nil && c.join != nil {
 		c.cell = s.newCell(s.refer(c.join))
 	} else if c.cell == nil {
-		c.cell = s.relationCell(e.base, c.col)
+		c.cell = s.relationCell(e.base, c.col, e.only)
 	}
 	if e.scan != nil && c.col != nil {
 		e.scan.columns[c.col] = true
 	}
 	if e.target && !e.quiet && c.col != nil {
-		s.read(e.base, c.col)
+		s.read(e.base, c.col, e.only)
 	}
 	if s.aggregates == 0 {
 		if e.refs == nil {
@@ -202,28 +203,52 @@ func (s *state) wholeRow(e *rangeEntry) value {
 }
 
 // relationCell returns the cell of a catalog column as the statement names it,
-// which passes its uses on to what a view's column is made of and to the parents'
-// column of that name.
-func (s *state) relationCell(r *catalog.Relation, c *catalog.Column) *cell {
+// which passes its uses on to what a view's or a generated column is made of and to
+// the column of that name of the relations that share rows.
+func (s *state) relationCell(r *catalog.Relation, c *catalog.Column, only bool) *cell {
 	id := columnID(r, c.Name)
 	l := leaf{id: id, table: r.ID(), name: c.Name, via: s.via}
-	if known := s.leaves[leafKey{id, l.via}]; known != nil {
-		return known
+	made := s.leaves[leafKey{id, l.via}]
+	fresh := made == nil
+	switch {
+	case fresh:
+		summary := s.viewOf(r)
+		l.base = summary == nil
+		made = s.leafCell(l)
+		if summary != nil {
+			made.from = append(made.from, summary.edges(s, columnIndex(r, c))...)
+		}
+	case made.whole || made.shared && only:
+		return made
 	}
-	summary := s.viewOf(r)
-	l.base = summary == nil
-	made := s.leafCell(l)
-	for _, parent := range s.snapshot.Ancestors(r) {
-		if parent.Column(c.Name) != nil {
-			made.from = append(made.from, edge{plain: true,
-				to: s.leafCell(leaf{id: columnID(parent, c.Name), table: parent.ID(), name: c.Name, via: r.ID()})})
+	made.shared, made.whole = true, made.whole || !only
+	for _, source := range r.Sources(c) {
+		if from := s.relationCell(r, source, only); fresh {
+			made.from = append(made.from, edge{to: from})
 		}
 	}
-	for _, source := range r.Sources(c) {
-		made.from = append(made.from, edge{to: s.relationCell(r, source)})
+	for _, k := range s.kin(r, only) {
+		if same := k.Column(c.Name); same != nil {
+			made.from = append(made.from, edge{plain: true, to: s.kinCell(r, k, same)})
+		}
 	}
-	if summary != nil {
-		made.from = append(made.from, summary.edges(s, columnIndex(r, c))...)
+	return made
+}
+
+// kinCell returns the cell of a column that shares rows with one of the relation r.
+func (s *state) kinCell(r, k *catalog.Relation, c *catalog.Column) *cell {
+	l := leaf{id: columnID(k, c.Name), table: k.ID(), name: c.Name, via: r.ID()}
+	if known := s.leaves[leafKey{l.id, l.via}]; known != nil {
+		return known
+	}
+	made := s.leafCell(l)
+	for _, source := range k.Sources(c) { // it may be computed in the child only
+		made.from = append(made.from, edge{to: s.kinCell(r, k, source)})
+		for _, other := range s.kin(k, false) {
+			if same := other.Column(source.Name); same != nil {
+				made.from = append(made.from, edge{to: s.kinCell(r, other, same)})
+			}
+		}
 	}
 	return made
 }

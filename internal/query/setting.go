@@ -39,8 +39,8 @@ func (s *state) setConfig(st *pg_query.SelectStmt) bool {
 		return false // somebody's own set_config: an ordinary call
 	}
 	before := s.out.Shape.Literals
-	name, nameOK := s.argument(fc.Args[0])
-	val, valueOK := s.argument(fc.Args[1])
+	name, nameOK := s.textArgument(fc.Args[0])
+	val, valueOK := s.textArgument(fc.Args[1])
 	local, localOK := s.argument(fc.Args[2])
 	if !nameOK || name.Param != 0 || name.Null || !valueOK || !localOK || local.Param != 0 {
 		s.out.Shape.Literals = before
@@ -51,12 +51,12 @@ func (s *state) setConfig(st *pg_query.SelectStmt) bool {
 	if err != nil {
 		isLocal = true
 	}
-	set := &Setting{Name: strings.ToLower(name.Value), Local: isLocal, Reset: val.Null, Opaque: val.Param != 0}
+	set := &Setting{Name: asciiLower(name.Value), Local: isLocal, Reset: val.Null, Opaque: val.Param != 0}
 	if !set.Opaque && !set.Reset {
 		set.Values = []string{val.Value}
 		if set.Name == "search_path" {
 			var ok bool
-			if set.Values, ok = splitIdentifiers(val.Value); !ok {
+			if set.Values, ok = SplitNames(val.Value); !ok {
 				set.Opaque, set.Values = true, nil
 			}
 		}
@@ -64,6 +64,18 @@ func (s *state) setConfig(st *pg_query.SelectStmt) bool {
 	s.kind("select", "setting")
 	s.setting(set)
 	return true
+}
+
+// textArgument reads a literal or a parameter that reaches the function as it is:
+// a cast to anything but text, or to a length, might change it.
+func (s *state) textArgument(node *pg_query.Node) (Arg, bool) {
+	for n := node; n.GetTypeCast() != nil; n = n.GetTypeCast().Arg {
+		t := n.GetTypeCast().TypeName
+		if len(t.GetTypmods()) > 0 || len(t.GetArrayBounds()) > 0 || s.findType(t) != textOID {
+			return Arg{}, false
+		}
+	}
+	return s.argument(node)
 }
 
 // setting takes a setting over, or refuses it.
@@ -79,7 +91,7 @@ func (s *state) setting(set *Setting) {
 func refusedSetting(set *Setting) *Error {
 	value := ""
 	if len(set.Values) == 1 && !set.Opaque {
-		value = strings.ToLower(set.Values[0])
+		value = asciiLower(set.Values[0])
 	}
 	switch name := set.Name; {
 	case name == "role" || name == "session_authorization":
@@ -107,53 +119,108 @@ func refusedSetting(set *Setting) *Error {
 
 var utf8Names = map[string]bool{"utf8": true, "utf-8": true, "unicode": true}
 
-// splitIdentifiers reads a list of names as PostgreSQL reads search_path.
-func splitIdentifiers(list string) ([]string, bool) {
-	var out []string
-	rest := strings.TrimSpace(list)
+// SplitNames reads a list of names as a server whose encoding is UTF8 reads
+// search_path: commas, double quotes, unquoted names in lower case, and no white
+// space but ASCII's. Where versions of the server differ, or would cut a name
+// short, it is not ok: empty names, names over 63 bytes, unquoted names that are
+// not ASCII, vertical tabs.
+func SplitNames(list string) (names []string, ok bool) {
+	rest := trimSpace(list)
 	if rest == "" {
-		return out, true
+		return nil, true
 	}
 	for {
 		var name string
 		if strings.HasPrefix(rest, `"`) {
-			var b strings.Builder
-			i := 1
-			for ; ; i++ {
-				if i >= len(rest) {
-					return nil, false
-				}
-				if rest[i] != '"' {
-					b.WriteByte(rest[i])
-					continue
-				}
-				if i+1 < len(rest) && rest[i+1] == '"' {
-					b.WriteByte('"')
-					i++
-					continue
-				}
-				break
+			if name, rest, ok = quotedName(rest[1:]); !ok {
+				return nil, false
 			}
-			name, rest = b.String(), rest[i+1:]
 		} else {
-			end := strings.IndexAny(rest, ", \t\r\n\f\v")
+			end := strings.IndexAny(rest, ","+space)
 			if end < 0 {
 				end = len(rest)
 			}
-			name, rest = rest[:end], rest[end:]
-			if name == "" || strings.Contains(name, `"`) {
+			if name, rest = rest[:end], rest[end:]; !plainName(name) {
 				return nil, false
 			}
-			name = strings.ToLower(name)
+			name = asciiLower(name)
 		}
-		out = append(out, name)
-		rest = strings.TrimSpace(rest)
-		if rest == "" {
-			return out, true
+		if name == "" || len(name) > maxName {
+			return nil, false
+		}
+		names = append(names, name)
+		if rest = trimSpace(rest); rest == "" {
+			return names, true
 		}
 		if rest[0] != ',' {
 			return nil, false
 		}
-		rest = strings.TrimSpace(rest[1:])
+		rest = trimSpace(rest[1:])
 	}
+}
+
+// JoinNames is the list that a server reads as exactly these names.
+func JoinNames(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = `"` + strings.ReplaceAll(n, `"`, `""`) + `"`
+	}
+	return strings.Join(quoted, ", ")
+}
+
+const (
+	space   = " \t\n\r\f"
+	maxName = 63 // bytes; the server cuts what is longer
+)
+
+func trimSpace(s string) string { return strings.Trim(s, space) }
+
+// quotedName reads to the closing quote.
+func quotedName(s string) (name, rest string, ok bool) {
+	var b strings.Builder
+	for {
+		i := strings.IndexByte(s, '"')
+		if i < 0 {
+			return "", "", false
+		}
+		b.WriteString(s[:i])
+		s = s[i+1:]
+		if !strings.HasPrefix(s, `"`) {
+			return b.String(), s, true
+		}
+		b.WriteByte('"')
+		s = s[1:]
+	}
+}
+
+func plainName(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 || s[i] == '"' || s[i] == '\v' {
+			return false
+		}
+	}
+	return true
+}
+
+// asciiLower folds as the server does: strings.ToLower would make other letters
+// (the Kelvin sign) into ASCII's.
+func asciiLower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// exactPath reports whether the names are what the server will have as its search
+// path: it cuts long ones also where they are quoted.
+func exactPath(names []string) bool {
+	for _, n := range names {
+		if len(n) > maxName {
+			return false
+		}
+	}
+	return true
 }

@@ -56,6 +56,11 @@ func (s *state) xml(node *pg_query.Node, sc *scope) value {
 
 // json handles the SQL/JSON constructors and predicates.
 func (s *state) json(node *pg_query.Node, sc *scope) value {
+	switch node.Node.(type) {
+	case *pg_query.Node_JsonObjectConstructor, *pg_query.Node_JsonArrayConstructor, *pg_query.Node_JsonArrayQueryConstructor,
+		*pg_query.Node_JsonObjectAgg, *pg_query.Node_JsonArrayAgg, *pg_query.Node_JsonIsPredicate, *pg_query.Node_JsonValueExpr:
+		s.sqlJSON()
+	}
 	switch n := node.Node.(type) {
 	case *pg_query.Node_JsonObjectConstructor:
 		return s.jsonOf(n.JsonObjectConstructor.Output, s.all(0, sc, n.JsonObjectConstructor.Exprs...))
@@ -93,6 +98,16 @@ func (s *state) json(node *pg_query.Node, sc *scope) value {
 		return value{}
 	}
 }
+
+// sqlJSON makes what only the grammar of 16 knows unresolved on an older server,
+// where json_array(x) is a call of whatever function the search path gives.
+func (s *state) sqlJSON() {
+	if s.snapshot.ServerVersion < sqlJSONVersion {
+		s.unresolved("SQL/JSON, which this server reads as ordinary functions")
+	}
+}
+
+const sqlJSONVersion = 160000
 
 func valueNode(v *pg_query.JsonValueExpr) *pg_query.Node {
 	return &pg_query.Node{Node: &pg_query.Node_JsonValueExpr{JsonValueExpr: v}}

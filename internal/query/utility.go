@@ -114,7 +114,7 @@ func (s *state) transaction(st *pg_query.TransactionStmt) {
 }
 
 func (s *state) variableSet(st *pg_query.VariableSetStmt) {
-	set := &Setting{Name: strings.ToLower(st.Name), Local: st.IsLocal}
+	set := &Setting{Name: asciiLower(st.Name), Local: st.IsLocal}
 	s.kind("set", "setting")
 	switch st.Kind {
 	case pg_query.VariableSetKind_VAR_SET_VALUE:
@@ -126,6 +126,9 @@ func (s *state) variableSet(st *pg_query.VariableSetStmt) {
 			}
 			set.Opaque = set.Opaque || !ok
 			set.Values = append(set.Values, text)
+		}
+		if set.Name == "search_path" && !(exactPath(set.Values) && onlyStrings(st.Args)) {
+			set.Opaque = true
 		}
 		if set.Opaque {
 			set.Values = nil
@@ -145,6 +148,17 @@ func (s *state) variableSet(st *pg_query.VariableSetStmt) {
 		s.unresolved("SET " + st.Kind.String())
 	}
 	s.setting(set)
+}
+
+// onlyStrings reports whether all are names or strings: the server quotes these in
+// a list of names, and no numbers.
+func onlyStrings(nodes []*pg_query.Node) bool {
+	for _, n := range nodes {
+		if _, ok := n.GetAConst().GetVal().(*pg_query.A_Const_Sval); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *state) discard(st *pg_query.DiscardStmt) {
@@ -184,7 +198,7 @@ func truth(arg *pg_query.Node) bool {
 	if n := arg.GetInteger(); n != nil {
 		return n.Ival != 0
 	}
-	switch strings.ToLower(arg.GetString_().GetSval()) {
+	switch asciiLower(arg.GetString_().GetSval()) {
 	case "off", "false", "no", "0":
 		return false
 	}
@@ -242,6 +256,6 @@ func (s *state) touchNamed(rv *pg_query.RangeVar, access ...string) *catalog.Rel
 		s.unresolved("relation " + quoted(rv.Catalogname, rv.Schemaname, rv.Relname))
 		return nil
 	}
-	s.touch(r, access...)
+	s.touchRows(r, !rv.Inh, access...)
 	return r
 }

@@ -48,8 +48,8 @@ func (s *state) lineage(r *catalog.Relation) map[string]Lineage {
 	if known, ok := s.analyzer.lineages.Load(r.OID); ok {
 		return known.(map[string]Lineage) //nolint:forcetypeassert // stored below
 	}
-	summary, ancestors := s.viewOf(r), s.snapshot.Ancestors(r)
-	if summary == nil && len(ancestors) == 0 && !computes(r) {
+	summary, kin := s.viewOf(r), s.kin(r, false)
+	if summary == nil && len(kin) == 0 && !computes(r) {
 		return nil
 	}
 	all := make(map[string]Lineage, len(r.Columns))
@@ -66,9 +66,14 @@ func (s *state) lineage(r *catalog.Relation) map[string]Lineage {
 		default:
 			l = Lineage{Bases: []string{columnID(r, c.Name)}, Plain: true}
 		}
-		for _, parent := range ancestors {
-			if parent.Column(c.Name) != nil {
-				l.Bases = append(l.Bases, columnID(parent, c.Name))
+		for _, k := range kin {
+			same := k.Column(c.Name)
+			if same == nil {
+				continue
+			}
+			l.Bases = append(l.Bases, columnID(k, c.Name))
+			for _, source := range k.Sources(same) {
+				l.Bases, l.Plain = append(l.Bases, columnID(k, source.Name)), false
 			}
 		}
 		all[c.Name] = l

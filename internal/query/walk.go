@@ -18,12 +18,21 @@ func (s *state) plainSchema(node *pg_query.Node) bool {
 		return false
 	}
 	s.kind(kind, "schema")
+	s.rows = true
 	switch n := node.GetNode().(type) {
 	case *pg_query.Node_DefineStmt:
 		s.kind("create_"+objectWord(n.DefineStmt.Kind), "schema")
+		s.define(n.DefineStmt)
+		return true
 	case *pg_query.Node_CreateFunctionStmt:
 		if n.CreateFunctionStmt.IsProcedure {
 			s.kind("create_procedure", "schema")
+		}
+	case *pg_query.Node_AlterDomainStmt:
+		s.alteredDomain(n.AlterDomainStmt)
+	case *pg_query.Node_CreatePublicationStmt:
+		if n.CreatePublicationStmt.ForAllTables {
+			s.unresolved("the tables of a publication")
 		}
 	case *pg_query.Node_CreateExtensionStmt, *pg_query.Node_AlterExtensionStmt, *pg_query.Node_AlterExtensionContentsStmt,
 		*pg_query.Node_ImportForeignSchemaStmt, *pg_query.Node_CreateSubscriptionStmt, *pg_query.Node_AlterSubscriptionStmt:
@@ -96,9 +105,29 @@ func (s *state) walk(m protoreflect.Message, made *pg_query.RangeVar, main *cata
 	switch n := m.Interface().(type) {
 	case *pg_query.RangeVar:
 		if n != made {
-			s.touchNamed(n, "ddl")
+			if r := s.touchNamed(n, "ddl"); s.rows {
+				s.everyColumn(r)
+			}
 		}
 		return
+	case *pg_query.Constraint:
+		if n.Pktable != nil {
+			s.referenced(n)
+			before := s.rows
+			s.rows = false
+			s.walkFields(m, made, main)
+			s.rows = before
+			return
+		}
+	case *pg_query.PublicationObjSpec:
+		if n.Pubobjtype != pg_query.PublicationObjSpecType_PUBLICATIONOBJ_TABLE &&
+			n.Pubobjtype != pg_query.PublicationObjSpecType_PUBLICATIONOBJ_CONTINUATION {
+			s.unresolved("the tables of a publication")
+		}
+	case *pg_query.PublicationTable:
+		if rv := n.Relation; rv != nil {
+			main = s.findRelation(rv.Catalogname, rv.Schemaname, rv.Relname)
+		}
 	case *pg_query.TypeName:
 		if !serial(n) {
 			s.findType(n)
@@ -115,25 +144,38 @@ func (s *state) walk(m protoreflect.Message, made *pg_query.RangeVar, main *cata
 		s.castTo(s.findType(n.TypeName))
 	case *pg_query.A_Expr:
 		s.walkOperator(n)
+	case *pg_query.CaseExpr:
+		if n.Arg != nil {
+			s.operatorNamed("", "=", &value{}, &value{})
+		}
+	case *pg_query.SubLink:
+		if n.Testexpr != nil && len(n.OperName) == 0 {
+			s.operatorNamed("", "=", &value{}, &value{})
+		} else if n.Testexpr != nil {
+			s.operator(n.OperName, &value{}, &value{})
+		}
 	case *pg_query.A_Const:
 		s.out.Shape.Literals++
 	case *pg_query.ColumnRef:
-		name, _ := lastName(n.Fields)
-		s.walkColumn(main, name)
+		s.reference(n.Fields, made, main)
 	case *pg_query.IndexElem:
-		s.walkColumn(main, n.Name)
+		if main == nil {
+			break // of a new relation
+		}
+		if c := main.Column(n.Name); c != nil {
+			s.mark(s.relationCell(main, c, false), derived)
+		} else {
+			s.everyColumn(main)
+		}
+	case *pg_query.JsonObjectConstructor, *pg_query.JsonArrayConstructor, *pg_query.JsonArrayQueryConstructor,
+		*pg_query.JsonObjectAgg, *pg_query.JsonArrayAgg, *pg_query.JsonIsPredicate, *pg_query.JsonValueExpr:
+		s.sqlJSON()
 	default:
 		if name := string(m.Descriptor().Name()); strings.HasSuffix(name, "Stmt") && name != "CreateStmt" {
 			s.unresolved("statement inside a statement: " + name)
 		}
 	}
 	s.walkFields(m, made, main)
-}
-
-func (s *state) walkColumn(main *catalog.Relation, name string) {
-	if main != nil && main.Column(name) != nil {
-		s.mark(s.relationCell(main, main.Column(name)), derived)
-	}
 }
 
 func (s *state) walkCall(fc *pg_query.FuncCall) {
@@ -154,7 +196,13 @@ func (s *state) walkOperator(e *pg_query.A_Expr) {
 	if e.Lexpr != nil {
 		left = &value{}
 	}
-	if e.Kind == pg_query.A_Expr_Kind_AEXPR_OP {
+	switch e.Kind {
+	case pg_query.A_Expr_Kind_AEXPR_BETWEEN, pg_query.A_Expr_Kind_AEXPR_BETWEEN_SYM,
+		pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
+		for _, op := range []string{"<", "<=", ">", ">="} {
+			s.operatorNamed("", op, left, &value{})
+		}
+	default:
 		s.operator(e.Name, left, &value{})
 	}
 }

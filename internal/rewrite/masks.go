@@ -44,7 +44,8 @@ func stricter(a, b Mask) Mask {
 type maskSet map[string]Mask
 
 // spread gives the masks of a column to the same column of the relation's partitions
-// and children, and of what it is a partition or child of: the rows are the same.
+// and children, of what it is a partition or child of, and of what else these are:
+// they show the same rows.
 func spread(masks map[string]Mask, s *catalog.Snapshot) maskSet {
 	set := make(maskSet, len(masks))
 	for id, mask := range masks {
@@ -53,7 +54,7 @@ func spread(masks map[string]Mask, s *catalog.Snapshot) maskSet {
 		if column == nil {
 			continue
 		}
-		for _, kin := range append(s.Ancestors(relation), descendants(s, relation)...) {
+		for _, kin := range s.Kin(relation) {
 			if c := kin.Column(column.Name); c != nil {
 				set.add(columnID(kin, c), mask)
 			}
@@ -179,19 +180,4 @@ func closingQuote(text string) int {
 		return i
 	}
 	return -1
-}
-
-func descendants(s *catalog.Snapshot, r *catalog.Relation) []*catalog.Relation {
-	var all []*catalog.Relation
-	seen := map[catalog.OID]bool{r.OID: true}
-	for queue := []*catalog.Relation{r}; len(queue) > 0; queue = queue[1:] {
-		for _, oid := range queue[0].Children {
-			if child := s.RelationByOID(oid); child != nil && !seen[oid] {
-				seen[oid] = true
-				all = append(all, child)
-				queue = append(queue, child)
-			}
-		}
-	}
-	return all
 }

@@ -170,10 +170,20 @@ func checkLineage(scan *query.Scan, base query.Column) error {
 }
 
 // checkCovered refuses a masked column that the analysis has seen but neither a scan
-// nor a read accounts for. It should find nothing.
+// nor a read accounts for. Of statements that read and write data it should find
+// nothing. Others are not masked: what they do to a column can tell of it, or take it
+// out from under its mask.
 func (m maskSet) checkCovered(a *query.Analysis) error {
+	data := a.Shape.Class == "read" || a.Shape.Class == "write"
 	for _, c := range a.Shape.Columns {
-		if !m.has(c.ID) || c.Via != "" || slices.Equal(c.Uses, []string{"written"}) {
+		if !m.has(c.ID) {
+			continue
+		}
+		if !data {
+			return refusal(c.ID, "may not be used by a statement that does more than read and write rows",
+				"Leave the column, and what concerns all columns of "+c.Table+", to somebody who may see it.")
+		}
+		if c.Via != "" || slices.Equal(c.Uses, []string{"written"}) {
 			continue
 		}
 		covered := slices.ContainsFunc(a.Scans, func(scan *query.Scan) bool {

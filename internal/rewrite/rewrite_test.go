@@ -400,3 +400,19 @@ func TestCopyOfAQuery(t *testing.T) {
 		t.Errorf("copied %q", out.String())
 	}
 }
+
+// TestOnly reads a parent without the child that is masked.
+func TestOnly(t *testing.T) {
+	d := newDatabase(t)
+	masks := map[string]Mask{"app.staff.secret": {Function: "null"}}
+	for sql, changed := range map[string]bool{
+		"SELECT secret FROM people":      true,
+		"SELECT secret FROM ONLY people": false,
+		"SELECT secret FROM ONLY staff":  true,
+	} {
+		result, err := d.made(t, sql, told(masks, d.analyze(t, sql)))
+		if err != nil || result.Changed != changed {
+			t.Errorf("%s: made %v, %v", sql, result, err)
+		}
+	}
+}

@@ -69,3 +69,14 @@ CREATE OPERATOR app.= (LEFTARG = app.mood, RIGHTARG = text, FUNCTION = app.eq_mo
 CREATE TYPE ext.money_pair AS (amount numeric, unit text);
 CREATE FUNCTION ext.to_pair(text) RETURNS ext.money_pair LANGUAGE sql IMMUTABLE AS 'SELECT NULL::ext.money_pair';
 CREATE CAST (text AS ext.money_pair) WITH FUNCTION ext.to_pair(text);
+
+-- Tables that share rows, by two parents, and what a trigger of PostgreSQL's own copies.
+CREATE SCHEMA tree;
+CREATE TABLE tree.top (id int, pub text);
+CREATE TABLE tree.side (pub text);
+CREATE TABLE tree.kid (hidden text, loud text GENERATED ALWAYS AS (upper(hidden)) STORED) INHERITS (tree.top, tree.side);
+CREATE TABLE tree.notes (id int PRIMARY KEY, email text, phone text, tsv tsvector);
+CREATE TRIGGER index_notes BEFORE INSERT OR UPDATE ON tree.notes FOR EACH ROW
+	EXECUTE FUNCTION tsvector_update_trigger(tsv, 'pg_catalog.simple', email, phone);
+CREATE TABLE tree.domains (plain app.plain_domain, many app.plain_domain[], other text);
+CREATE TABLE tree.rows (x tree.domains);

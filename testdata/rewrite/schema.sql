@@ -96,3 +96,9 @@ CREATE TABLE app.leads (
 );
 INSERT INTO app.leads (id, email, city) VALUES (1, 'ada@example.com', 'London'), (2, NULL, 'Paris'), (3, 'eve@x.io', 'Oslo');
 CREATE VIEW app.lead_domains AS SELECT id, domain FROM app.leads;
+
+-- What a trigger of PostgreSQL's own keeps tells what it is made of.
+CREATE TABLE app.docs (id integer PRIMARY KEY, title text, body text, tsv tsvector);
+CREATE TRIGGER docs_tsv BEFORE INSERT OR UPDATE ON app.docs FOR EACH ROW
+    EXECUTE FUNCTION tsvector_update_trigger(tsv, 'pg_catalog.simple', title, body);
+INSERT INTO app.docs VALUES (1, 'one', 'hidden words'), (2, 'two', NULL);

@@ -60,6 +60,7 @@ local_name(f) := f.name
 local_name(f) := regex.replace(f.id, `^.*\.`, "") if not f.name
 
 named := {
+	"current_query": "tells how masks are made",
 	"currtid2": "reads other tables than the statement names",
 	"loread": "reaches outside the database",
 	"lowrite": "reaches outside the database",
@@ -72,6 +73,7 @@ named := {
 	"pg_create_logical_replication_slot": "reaches outside the database",
 	"pg_create_physical_replication_slot": "reaches outside the database",
 	"pg_create_restore_point": "acts on the server",
+	"pg_cursor": "tells how masks are made",
 	"pg_current_logfile": "tells how the server is set up",
 	"pg_drop_replication_slot": "reaches outside the database",
 	"pg_export_snapshot": "lets others see what this session sees",
@@ -80,6 +82,7 @@ named := {
 	"pg_import_system_collations": "acts on the server",
 	"pg_log_backend_memory_contexts": "acts on other sessions",
 	"pg_mcv_list_items": "tells what columns hold",
+	"pg_prepared_statement": "tells how masks are made",
 	"pg_promote": "acts on the server",
 	"pg_reload_conf": "acts on the server",
 	"pg_rotate_logfile": "acts on the server",
@@ -93,6 +96,37 @@ named := {
 	"set_config": "changes settings from within an expression",
 	"ts_rewrite": "reads other tables than the statement names",
 	"ts_stat": "reads other tables than the statement names",
+}
+
+# METADATA
+# description: |
+#   Kinds of statements that make or change code. What such code does when it runs is
+#   not in the statement that runs it, which may only write to a table.
+code := {
+	"alter_aggregate",
+	"alter_event_trigger",
+	"alter_function",
+	"alter_operator",
+	"alter_operator_family",
+	"alter_opfamily",
+	"alter_procedure",
+	"alter_routine",
+	"alter_rule",
+	"alter_trigger",
+	"create_access_method",
+	"create_aggregate",
+	"create_cast",
+	"create_conversion",
+	"create_event_trigger",
+	"create_function",
+	"create_language",
+	"create_operator",
+	"create_operator_class",
+	"create_operator_family",
+	"create_procedure",
+	"create_rule",
+	"create_transform",
+	"create_trigger",
 }
 
 # METADATA
@@ -112,9 +146,11 @@ through_system_view(t) if startswith(t.via, "information_schema.")
 
 relations := {
 	"pg_authid": "holds password verifiers",
+	"pg_cursors": "tells how masks are made",
 	"pg_file_settings": "tells how the server is set up",
 	"pg_hba_file_rules": "tells how the server is set up",
 	"pg_ident_file_mappings": "tells how the server is set up",
+	"pg_prepared_statements": "tells how masks are made",
 	"pg_largeobject": "holds data no column policy covers",
 	"pg_shadow": "holds password verifiers",
 	"pg_stat_activity": "tells of other sessions' statements",

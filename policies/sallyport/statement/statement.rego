@@ -117,6 +117,18 @@ deny contains {"policy": "sallyport", "message": $"{table.id} {why}", "hint": tr
 	not table.id in trusted_relations
 }
 
+# METADATA
+# title: No code that nobody has read
+deny contains {
+	"policy": "sallyport",
+	"message": $"{replace(input.statement.kind, "_", " ")} makes code that runs unseen",
+	"hint": $"only a policy in force that says statement.trusted_kinds contains \"{input.statement.kind}\" lets it through",
+	"rule": "sallyport/code",
+} if {
+	input.statement.kind in escape.code
+	not input.statement.kind in trusted_kinds
+}
+
 trusting := "leave it out; only a policy that names it as trusted lets it through"
 
 # METADATA
@@ -133,10 +145,17 @@ trusted_relations contains id if {
 	some id in data.policy[name].statement.trusted_relations
 }
 
+# METADATA
+# description: Kinds of statements that make code and that policies in force let through.
+trusted_kinds contains kind if {
+	some name in bindings.policies
+	some kind in data.policy[name].statement.trusted_kinds
+}
+
 # A rule of the wrong type would otherwise say nothing at all.
 deny contains {"policy": name, "message": message, "rule": "sallyport/policy"} if {
 	some name in bindings.policies
-	some rule in {"deny", "mask", "require_approval", "trusted_functions", "trusted_relations"}
+	some rule in {"deny", "mask", "require_approval", "trusted_functions", "trusted_kinds", "trusted_relations"}
 	value := data.policy[name].statement[rule]
 	not is_set(value)
 	message := $"statement.{rule} must be a set: write `{rule} contains ...`"

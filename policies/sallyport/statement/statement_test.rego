@@ -261,6 +261,46 @@ test_ordinary_functions_are_not[id] if {
 	decide(calling(called), one, {"one": {"statement": {"allow": true}}}).effect == "allow"
 }
 
+test_code_is_denied_unless_trusted_by_kind[kind] if {
+	some kind, named in {
+		"create_function": "create function",
+		"create_procedure": "create procedure",
+		"alter_function": "alter function",
+		"create_aggregate": "create aggregate",
+		"create_operator": "create operator",
+		"create_cast": "create cast",
+		"create_trigger": "create trigger",
+		"create_rule": "create rule",
+		"create_event_trigger": "create event trigger",
+		"create_transform": "create transform",
+	}
+	doc := patch([
+		{"op": "replace", "path": "/statement/kind", "value": kind},
+		{"op": "replace", "path": "/statement/class", "value": "schema"},
+	])
+	decision := decide(doc, one, {"one": {"statement": {"allow": true}}})
+	decision.effect == "deny"
+	some reason in decision.reasons
+	reason.message == $"{named} makes code that runs unseen"
+	contains(reason.hint, $"statement.trusted_kinds contains \"{kind}\"")
+	reason.rule == "sallyport/code"
+
+	other := {"one": {"statement": {"allow": true, "trusted_kinds": {"create_table"}}}}
+	decide(doc, one, other).effect == "deny"
+	unbound := {"one": {"statement": {"allow": true}}, "two": {"statement": {"trusted_kinds": {kind}}}}
+	decide(doc, one, unbound).effect == "deny"
+	trusting := {"one": {"statement": {"allow": true, "trusted_kinds": {kind}}}}
+	decide(doc, one, trusting).effect == "allow"
+	malformed := {"one": {"statement": {"allow": true, "trusted_kinds": [kind]}}}
+	decide(doc, one, malformed).effect == "deny"
+}
+
+test_schema_changes_that_are_no_code[kind] if {
+	some kind in ["create_table", "alter_table", "create_index", "create_view", "create_domain", "drop", "comment"]
+	doc := patch([{"op": "replace", "path": "/statement/kind", "value": kind}])
+	decide(doc, one, {"one": {"statement": {"allow": true}}}).effect == "allow"
+}
+
 reading(name, more) := patch([{"op": "add", "path": "/statement/tables/-", "value": object.union(
 	{
 		"id": $"pg_catalog.{name}",

@@ -16,3 +16,5 @@ CREATE VIEW app.contacts2 AS SELECT c.id, c.email AS mail, c.tel FROM app.contac
 REFRESH MATERIALIZED VIEW app.snapshot;
 ALTER TABLE app.leads ALTER COLUMN domain DROP EXPRESSION;
 UPDATE app.leads SET domain = NULL, email = CASE WHEN email IS NOT NULL THEN '[redacted]' END;
+DROP TRIGGER docs_tsv ON app.docs;
+UPDATE app.docs SET tsv = NULL, body = CASE WHEN body IS NOT NULL THEN '[redacted]' END;
