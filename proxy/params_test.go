@@ -88,3 +88,24 @@ func TestParamsAsk(t *testing.T) {
 		t.Errorf("the server uses another path: %v", err)
 	}
 }
+
+// TestParamsEncoding: where the database folds names otherwise, there is no session.
+func TestParamsEncoding(t *testing.T) {
+	db := pgtest.NewDatabase(t, ``)
+	db.Exec(t, `DROP DATABASE IF EXISTS params_latin`)
+	db.Exec(t, `CREATE DATABASE params_latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`)
+	t.Cleanup(func() { db.Exec(t, `DROP DATABASE params_latin`) })
+	cfg, err := pgconn.ParseConfig(db.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Database = "params_latin"
+	conn, err := pgconn.ConnectConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context()) //nolint:errcheck // over
+	if err := new(backend).ask(t.Context(), conn); err == nil || !strings.Contains(err.Error(), "LATIN1") {
+		t.Errorf("%v", err)
+	}
+}

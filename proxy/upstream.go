@@ -186,6 +186,10 @@ func (u *Upstream) connect(ctx context.Context, s settings) (*backend, error) {
 
 // ask learns what names will mean in the session.
 func (b *backend) ask(ctx context.Context, conn *pgconn.PgConn) error {
+	if e := conn.ParameterStatus("server_encoding"); e != "UTF8" {
+		return &Refusal{Code: codeUnsupported, Message: "the database's encoding is " + e + ", in which names cannot be judged", Fatal: true,
+			Hint: "It folds and cuts names otherwise than UTF8 does. Use a database with encoding UTF8."}
+	}
 	results, err := conn.Exec(ctx, `SELECT pg_catalog.current_setting('search_path'), current_user,
 		(SELECT pg_catalog.string_agg(pg_catalog.quote_ident(nspname), ',') FROM pg_catalog.pg_namespace
 			WHERE NOT pg_catalog.has_schema_privilege(oid, 'USAGE'))`).ReadAll()

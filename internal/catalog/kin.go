@@ -90,8 +90,7 @@ type Holder struct {
 	Columns  []*Column
 }
 
-// contains reports whether values of a type may contain values of another. A type
-// may contain itself, in arrays.
+// contains reports whether values of a type may contain values of another.
 func (s *Snapshot) contains(typ, wanted OID, seen map[OID]bool) bool {
 	t := s.typesByOID[typ]
 	switch {

@@ -83,9 +83,8 @@ func TestHolding(t *testing.T) {
 	db := pgtest.NewDatabase(t, `
 		CREATE DOMAIN d AS text;
 		CREATE DOMAIN over AS d;
-		CREATE TYPE b AS (x int);
-		CREATE TYPE a AS (back b[], v over);
-		ALTER TYPE b ADD ATTRIBUTE y a[];
+		CREATE TYPE a AS (n int, v over);
+		CREATE TYPE b AS (x a[]);
 		CREATE TABLE t (n int, one d, two over[], three a, four b, five text);
 		CREATE TABLE u (n int);
 		CREATE VIEW v AS SELECT one FROM t`)

@@ -4,8 +4,8 @@ import "testing"
 
 func TestTemporarySchemasAreNotNamed(t *testing.T) {
 	for sql, temporary := range map[string]bool{
-		"SELECT * FROM pg_temp.x":                                            true,
-		"SELECT pg_temp.f()":                                                 true,
+		"SELECT * FROM pg_temp.x": true,
+		"SELECT pg_temp.f()":      true,
 		"CREATE FUNCTION pg_temp.x() RETURNS int LANGUAGE sql AS 'select 1'": true,
 		"CREATE TABLE pg_temp_4.orders (id int)":                             true,
 		"CREATE DOMAIN pg_temp.d AS text":                                    true,
