@@ -222,7 +222,7 @@ func (a *admission) enter(ctx context.Context, p *identity.Principal) (*session,
 		a.recordRefused(ctx, g, p, r)
 		return nil, r
 	}
-	g.role = b.role
+	g.role, g.unusable = b.role, b.unusable
 	return a.session(ctx, g, b)
 }
 

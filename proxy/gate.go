@@ -40,8 +40,9 @@ type gate struct {
 	started     time.Time
 	application string
 	client      string
-	role        string // that the server sees
-	binding     string // the client named, "" for none
+	role        string   // that the server sees
+	unusable    []string // schemas that the server leaves out of the role's path
+	binding     string   // the client named, "" for none
 	statements  atomic.Int64
 	masks       bool // see masksAnything; true for masksAt
 	masksAt     epoch
@@ -217,7 +218,7 @@ func (g *gate) epoch(j *job) epoch {
 // judge understands a message's SQL and asks the policies about each statement.
 func (g *gate) judge(ctx context.Context, j *job, sql string, extended bool, types []catalog.OID) (*judged, *Refusal) {
 	jd := &judged{sql: sql, forwarded: sql, paramTypes: types, at: g.epoch(j), effect: rego.Allow}
-	t, r := g.understand(ctx, sql, query.Env{SearchPath: j.path, User: g.role, ParamTypes: types})
+	t, r := g.understand(ctx, sql, query.Env{SearchPath: j.path, User: g.role, Unusable: g.unusable, ParamTypes: types})
 	if r != nil {
 		return jd, r
 	}

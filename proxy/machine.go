@@ -17,17 +17,17 @@ type machine struct {
 	segment uint64    // counts Sync and Query sent
 	flushed bool      // a Flush was sent since the last message that has an answer
 
-	inbox      []pgwire.Frame // client messages that wait
-	inboxBytes int
-	discarding bool    // until Sync: the server skips what comes, so it is not even sent
-	copyIn     bool    // the server takes COPY data
-	orphans    int     // Syncs the server may have read as part of a COPY, or not
-	worked     bool    // an Execute was sent in this segment: its implicit transaction may be open
-	windowed   bool    // what runs has a window that closes
-	closes     *run    // the run of this segment whose window may close before its Sync
-	shut       bool    // the window has closed: nothing more is told of what it let in
-	unsettled  bool    // something was executed in this segment whose effects are sure only after its Sync
-	barrier    *expect // its answer may change what names mean
+	inbox        []pgwire.Frame // client messages that wait
+	inboxBytes   int
+	discarding   bool      // until Sync: the server skips what comes, so it is not even sent
+	copyIn       bool      // the server takes COPY data
+	orphans      int       // Syncs the server may have read as part of a COPY, or not
+	worked       bool      // an Execute was sent in this segment: its implicit transaction may be open
+	windowCloses time.Time // of the last statement that ran in a window; zero: none did
+	closes       *run      // the run of this segment whose window may close before its Sync
+	shut         bool      // the window has closed: nothing more is told of what it let in
+	unsettled    bool      // something was executed in this segment whose effects are sure only after its Sync
+	barrier      *expect   // its answer may change what names mean
 
 	statements map[string]*statement
 	portals    map[string]*portal

@@ -218,7 +218,7 @@ func (m *machine) stepExecute(f pgwire.Frame) bool {
 	if m.tooLong(f.Type(), e.Portal) {
 		return true
 	}
-	if m.windowed && m.behindSync() {
+	if !m.windowCloses.IsZero() && m.behindSync() {
 		return m.drained() // what the server has already cannot be kept from starting when the window closes
 	}
 	p, sure := m.lookupPortal(e.Portal)

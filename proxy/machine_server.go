@@ -20,7 +20,7 @@ func (m *machine) server(f pgwire.Frame) {
 	case pgwire.Notice:
 		m.serverNotice(f)
 	case pgwire.Notification:
-		if !m.shut {
+		if !m.shut && (m.windowCloses.IsZero() || m.now().Before(m.windowCloses)) {
 			m.toClient = append(m.toClient, f...)
 		}
 	case pgwire.ParameterStatus:

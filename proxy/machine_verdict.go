@@ -41,7 +41,9 @@ func (m *machine) verdict(j *job, v verdict) {
 }
 
 func (m *machine) permitted(j *job, v verdict) {
-	m.shut = m.shut && len(v.runs) == 0 // what is let through now has a window, or needs none
+	if len(v.runs) > 0 && v.runs[0].closing != nil {
+		m.shut, m.windowCloses = false, v.runs[0].closes
+	}
 	switch j.kind {
 	case jobQuery:
 		delete(m.statements, "")
@@ -66,7 +68,7 @@ func (m *machine) permitted(j *job, v verdict) {
 		m.unsettled = m.unsettled || v.effects.any()
 		m.pathSet = m.pathSet || v.effects.path != nil || v.effects.resetPath
 		if len(v.runs) == 1 && v.runs[0].closing != nil {
-			m.closes, m.windowed = v.runs[0], true
+			m.closes = v.runs[0]
 		}
 	default:
 		m.fail(&Refusal{Code: codeInternal, Message: "a permit came for nothing"})
@@ -203,7 +205,7 @@ func (m *machine) revoke(r *Refusal) (withdrawn *ticket) {
 // closeWindow is told that the session has no window any longer: what needs one
 // and is running is cut off, and an idle transaction made to fail.
 func (m *machine) closeWindow() {
-	m.shut = true
+	m.shut = !m.windowCloses.IsZero()
 	if e := m.running(); e != nil {
 		if r := e.run(); r.closing != nil && r.cut == nil {
 			r.cut = r.closing

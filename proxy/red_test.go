@@ -372,3 +372,27 @@ func TestLongNamesAreNotTakenForOthers(t *testing.T) {
 		t.Errorf("a name of 63 bytes is refused: %+v", e)
 	}
 }
+
+// Law 2: the server leaves schemas that the role may not use out of the path.
+func TestUnusableSchemasAreNoPlaceToLook(t *testing.T) {
+	s := startSidecar(t, sidecarOptions{
+		SQL: `create schema archive; create table archive.people (email text); insert into archive.people values ('old');
+			create schema app; create table app.people (email text); insert into app.people values ('new@secret.example');
+			create role archivist_free login password 'x'; grant usage on schema app to archivist_free; grant select on app.people to archivist_free`,
+		DSN: func(d *pgtest.Database) string { return d.DSNFor("archivist_free", "x") },
+		Policies: map[string]string{
+			"policy/open_door/open_door.rego": openDoor + `
+statement.mask contains {"column": "app.people.email", "with": "redact"} if {
+	some column in input.statement.columns
+	column.id == "app.people.email"
+}
+`,
+			"bindings/open-door/data.yaml": openDoorBinding,
+		},
+	})
+	t.Cleanup(func() { s.Database.Exec(t, "drop owned by archivist_free; drop role archivist_free") })
+	conn := pgtest.Connect(t, s.DSN("support-agent", "search_path", "archive,app"))
+	if got := one[string](t, conn, "SELECT email FROM people"); got != "[redacted]" {
+		t.Errorf("got %q", got)
+	}
+}

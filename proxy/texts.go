@@ -129,6 +129,11 @@ func textKey(sql string, env query.Env) string {
 		number(len(s))
 		b.WriteString(s)
 	}
+	number(len(env.Unusable))
+	for _, s := range env.Unusable {
+		number(len(s))
+		b.WriteString(s)
+	}
 	number(len(env.User))
 	b.WriteString(env.User)
 	number(len(env.ParamTypes))
@@ -194,7 +199,7 @@ func regoStatement(s query.Shape, setting *query.Setting) *rego.Statement {
 	}
 	for _, f := range s.Functions {
 		out.Functions = append(out.Functions, rego.Function{ID: f.ID, Schema: f.Schema, Name: f.Name, Kind: f.Kind,
-			Volatility: f.Volatility, Leakproof: f.Leakproof, SecurityDefiner: f.SecurityDefiner, Language: f.Language})
+			Volatility: f.Volatility, Leakproof: f.Leakproof, SecurityDefiner: f.SecurityDefiner, Language: f.Language, Via: f.Via})
 	}
 	for _, p := range s.Parameters {
 		out.Parameters = append(out.Parameters, rego.Parameter{Index: p.Index, Type: p.Type})

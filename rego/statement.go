@@ -65,6 +65,7 @@ type Function struct {
 	Leakproof       bool   `json:"leakproof" optional:"true"`
 	SecurityDefiner bool   `json:"security_definer" optional:"true"`
 	Language        string `json:"language,omitempty"`
+	Via             string `json:"via,omitempty"` // id of the view whose definition calls it, or of the table whose trigger, default or check does; absent when the statement calls it
 }
 
 // Explain is there when the statement is only explained, or run and explained.
