@@ -274,10 +274,10 @@ func libpqAsks(t *testing.T, db *sql.DB) {
 			t.Errorf("%q, %v", name, err)
 		}
 	}
-	must(t, st.Close())
+	must(t, st.Close()) //nolint:sqlclosecheck // what is behind it is to come after it
 	tx, err := db.BeginTx(ctx, nil)
 	must(t, err)
-	in, err := tx.PrepareContext(ctx, pq.CopyIn("log", "note"))
+	in, err := tx.PrepareContext(ctx, pq.CopyIn("log", "note")) //nolint:staticcheck // drivers in use have it
 	must(t, err)
 	for range 1000 {
 		if _, err := in.ExecContext(ctx, "copied"); err != nil {
@@ -286,7 +286,7 @@ func libpqAsks(t *testing.T, db *sql.DB) {
 	}
 	_, err = in.ExecContext(ctx)
 	must(t, err)
-	must(t, in.Close())
+	must(t, in.Close()) //nolint:sqlclosecheck // it ends the COPY
 	var n int
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM log").Scan(&n); err != nil || n != 1000 {
 		t.Errorf("%d rows were copied, %v", n, err)
@@ -310,7 +310,7 @@ func libpqIsDenied(t *testing.T, db *sql.DB) {
 	check(err)
 	_, err = db.ExecContext(ctx, "SELECT word FROM secrets WHERE id = $1", 1)
 	check(err)
-	_, err = db.PrepareContext(ctx, "SELECT word FROM secrets WHERE id = $1")
+	_, err = db.PrepareContext(ctx, "SELECT word FROM secrets WHERE id = $1") //nolint:sqlclosecheck // it is refused
 	check(err)
 	tx, err := db.BeginTx(ctx, nil)
 	must(t, err)
@@ -321,7 +321,7 @@ func libpqIsDenied(t *testing.T, db *sql.DB) {
 		t.Errorf("in the failed transaction: %v", err)
 	}
 	must(t, tx.Rollback())
-	rows, err := db.QueryContext(ctx, "SELECT id FROM limited")
+	rows, err := db.QueryContext(ctx, "SELECT id FROM limited") //nolint:sqlclosecheck // read to its end
 	must(t, err)
 	for rows.Next() {
 	}

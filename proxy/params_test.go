@@ -71,7 +71,7 @@ func TestParamsAsk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // over
+	defer conn.Close(t.Context())
 	if _, err := conn.Exec(t.Context(), `SET search_path = "Closed, x", open_to_all`).ReadAll(); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestParamsEncoding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // over
+	defer conn.Close(t.Context())
 	if err := new(backend).ask(t.Context(), conn); err == nil || !strings.Contains(err.Error(), "LATIN1") {
 		t.Errorf("%v", err)
 	}

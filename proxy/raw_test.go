@@ -116,6 +116,7 @@ func refusal(t testing.TB, e *pgproto3.ErrorResponse, severity, code, text strin
 	t.Helper()
 	if e == nil {
 		t.Fatalf("nothing was refused, want %s %q", code, text)
+		return
 	}
 	if err := checkRefusal(e.Code, e.Message, e.Detail, code, text); err != nil || e.Severity != severity {
 		t.Errorf("%s: %v", e.Severity, err)

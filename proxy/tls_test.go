@@ -180,7 +180,7 @@ func TestListenRefusesBadCertificates(t *testing.T) {
 }
 
 func TestUnixSocket(t *testing.T) {
-	dir, err := os.MkdirTemp("", "sp") // t.TempDir's names are too long for a socket
+	dir, err := os.MkdirTemp("", "sp") //nolint:usetesting // t.TempDir's names are too long for a socket
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := startSidecar(t, sidecarOptions{Listener: proxy.ListenerConfig{Unix: dir}})

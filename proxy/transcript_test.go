@@ -22,7 +22,7 @@ func checkRefusal(gotCode, message, detail, code, text string) error {
 		return fmt.Errorf("%q does not say that it is of sallyport", message)
 	}
 	if err := json.Unmarshal([]byte(detail), &d); err != nil || d.Effect == "" || d.Retryable == nil {
-		return fmt.Errorf("the detail %q is not as documented: %v", detail, err)
+		return fmt.Errorf("the detail %q is not as documented: %w", detail, err)
 	}
 	return nil
 }

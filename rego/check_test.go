@@ -1,7 +1,6 @@
 package rego
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,7 +89,7 @@ func TestNearest(t *testing.T) {
 	} {
 		names := []string{"issuers", "connection", "deny", "ttl"}
 		if got := nearest(c.word, names); got != c.want {
-			t.Error(fmt.Sprintf("nearest(%q) = %q, want %q", c.word, got, c.want))
+			t.Errorf("nearest(%q) = %q, want %q", c.word, got, c.want)
 		}
 	}
 }

@@ -175,7 +175,7 @@ func FuzzDecoders(f *testing.F) {
 		&pgproto3.ParameterStatus{Name: "a", Value: "b"}, &pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("a")}}},
 		&pgproto3.ErrorResponse{Severity: "ERROR", Code: "42501", Message: "no", Where: "here"},
 	} {
-		f.Add([]byte(encode(f, m).Body()))
+		f.Add(encode(f, m).Body())
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if p, err := DecodeParse(body); err == nil {

@@ -216,6 +216,7 @@ func (s *state) renamed(st *pg_query.RenameStmt) {
 	case pg_query.ObjectType_OBJECT_TABCONSTRAINT, pg_query.ObjectType_OBJECT_TRIGGER,
 		pg_query.ObjectType_OBJECT_RULE, pg_query.ObjectType_OBJECT_POLICY:
 		s.rows = false
+	default: // a relation itself: all of its columns
 	}
 }
 

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -21,7 +22,8 @@ func FuzzAnalyze(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sql string) {
 		statements, err := Parse(sql, Limits{})
 		if err != nil {
-			if e, ok := err.(*Error); !ok || e.Code == "" || e.Message == "" {
+			var e *Error
+			if !errors.As(err, &e) || e.Code == "" || e.Message == "" {
 				t.Errorf("an error without code or message: %#v", err)
 			}
 			return
