@@ -5,11 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -226,8 +228,11 @@ func TestNoRecordNoRun(t *testing.T) {
 	r, dsn := throughRelay(t)
 	s := startSidecar(t, sidecarOptions{DSN: dsn})
 	conn := pgtest.Connect(t, s.DSN("support-agent"))
-	must(t, conn.Ping(t.Context()))
-	free := fillDisk(t)
+	// The record is made longer than any other file that this process writes (the
+	// test runner has one of its own), so that only it has no room.
+	_, err := conn.Exec(t.Context(), "SELECT 1 /* "+strings.Repeat("long ", 180_000)+"*/", pgx.QueryExecModeSimpleProtocol)
+	must(t, err)
+	free := fillDisk(t, s.Audit)
 	for _, statement := range []string{"SELECT 'unrecorded simple'", "SELECT 'unrecorded extended', $1::int"} {
 		args := []any{}
 		if strings.Contains(statement, "$1") {
@@ -236,7 +241,7 @@ func TestNoRecordNoRun(t *testing.T) {
 		_, err := conn.Exec(t.Context(), statement, args...)
 		refusedAs(t, err, "58030", "could not be recorded")
 	}
-	_, err := conn.Exec(t.Context(), "BEGIN")
+	_, err = conn.Exec(t.Context(), "BEGIN")
 	refusedAs(t, err, "58030", "could not be recorded")
 	_, err = pgconn.Connect(t.Context(), s.DSN("support-agent"))
 	refusedAs(t, err, "58030", "could not be recorded")
@@ -250,12 +255,15 @@ func TestNoRecordNoRun(t *testing.T) {
 	}
 }
 
-// fillDisk lets no file of this process grow, as a full disk does.
-func fillDisk(t testing.TB) (free func()) {
+// fillDisk lets no file of this process grow beyond the size that this one has, as a
+// full disk does.
+func fillDisk(t testing.TB, path string) (free func()) {
 	t.Helper()
+	info, err := os.Stat(path)
+	must(t, err)
 	var before syscall.Rlimit
 	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before))
-	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1, Max: before.Max}))
+	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: uint64(info.Size()), Max: before.Max}))
 	free = func() { must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before)) }
 	t.Cleanup(free)
 	return free
