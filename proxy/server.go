@@ -41,6 +41,7 @@ type Server struct {
 	sessions map[uint32]*session
 	logins   int // connections that have not said yet who they are
 	draining bool
+	ended    bool // nothing new is started
 
 	conns sync.WaitGroup
 	ctx   context.Context //nolint:containedctx // the server's own lifetime: ends when nothing may run any longer
@@ -103,8 +104,21 @@ func (s *Server) Serve(l *Listener) error {
 			}
 			return err
 		}
-		s.conns.Go(func() { s.handle(l, conn) })
+		if !s.start(func() { s.handle(l, conn) }) {
+			_ = conn.Close()
+		}
 	}
+}
+
+// start runs what Shutdown waits for, and reports false when that has begun to wait.
+func (s *Server) start(run func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	s.conns.Go(run)
+	return true
 }
 
 // Follow closes windows in open sessions as they expire, end or are revoked,
@@ -140,10 +154,10 @@ func (s *Server) windowMoved(w grant.Grant) {
 			if w.Cause != "" {
 				r.Message += ": " + w.Cause
 			}
-			s.conns.Go(func() { sess.kill(r) })
+			s.start(func() { sess.kill(r) })
 			continue
 		}
-		s.conns.Go(sess.closeWindow)
+		s.start(sess.closeWindow)
 	}
 }
 
@@ -274,6 +288,9 @@ func (s *Server) Shutdown(ctx context.Context) (clean bool) {
 		break
 	}
 	s.stop()
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
 	s.conns.Wait()
 	return clean
 }
