@@ -32,7 +32,7 @@ type Relation struct {
 	Columns    []*Column // in order of attribute number, without dropped ones; none for indexes
 	Index      bool      // an index, of Kind Unknown
 	Definition string    // of views: the SELECT, names qualified (search_path was empty when it was read)
-	PrimaryKey []int16   // attribute numbers, nil when there is none
+	PrimaryKey []int16   // attribute numbers, nil when there is none that holds at every moment
 	Parents    []OID     // inheritance and partitioning
 	Children   []OID
 	Effects    []Effect  // what writes run, of users' making

@@ -20,6 +20,7 @@ func load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
 		functions: map[name][]*Function{}, functionsByOID: map[OID]*Function{},
 		types: map[name]*Type{}, typesByOID: map[OID]*Type{}, arrays: map[OID]OID{},
 		operators: map[string][]*Operator{}, casts: map[OID][]Cast{}, collations: map[OID]string{},
+		comparable: map[OID]bool{},
 	}}
 	err = tx.QueryRow(ctx, `SELECT pg_catalog.current_database()::text, pg_catalog.current_setting('server_version_num')::int`).
 		Scan(&l.s.Database, &l.s.ServerVersion)
@@ -34,7 +35,7 @@ func load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
 		{"partition keys", l.partitionKeys}, {"views", l.views},
 		{"inheritance", l.inheritance}, {"primary keys", l.primaryKeys}, {"types", l.types},
 		{"functions", l.functions}, {"operators", l.operators}, {"casts", l.casts}, {"collations", l.collations},
-		{"effects of writes", l.effects},
+		{"effects of writes", l.effects}, {"comparable types", l.comparable},
 	}
 	for _, step := range steps {
 		if err := step.read(); err != nil {
@@ -176,7 +177,7 @@ func (l *loader) inheritance() error {
 func (l *loader) primaryKeys() error {
 	var oid OID
 	var key []int16
-	return l.each(`SELECT indrelid, indkey::int2[] FROM pg_catalog.pg_index WHERE indisprimary`,
+	return l.each(`SELECT indrelid, indkey::int2[] FROM pg_catalog.pg_index WHERE indisprimary AND indimmediate`,
 		[]any{&oid, &key}, func() error {
 			if r := l.s.relationsByOID[oid]; r != nil {
 				r.PrimaryKey = append([]int16(nil), key...)

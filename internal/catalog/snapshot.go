@@ -19,6 +19,7 @@ type Snapshot struct {
 	casts          map[OID][]Cast // by source
 	userCasts      []Cast         // those that run a function made by a user
 	collations     map[OID]string
+	comparable     map[OID]bool
 }
 
 type name struct{ schema, name string }

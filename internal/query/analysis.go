@@ -98,9 +98,9 @@ type Scan struct {
 	System   []string          // system columns referenced: ctid, xmin, tableoid…
 	Locked   bool              // under FOR UPDATE and its like
 	Sampled  bool              // TABLESAMPLE
-	// GroupedByKey: a column neither grouped nor aggregated is legal only because
-	// the primary key is grouped by, which a subquery would lose.
-	GroupedByKey bool
+	// GroupedByKey: columns neither grouped nor aggregated are legal only because the
+	// primary key is grouped by, which a subquery would lose; nil when there are none.
+	GroupedByKey *KeyGroup
 	// Lineage: of views, materialized views, tables with parents or children and
 	// tables with generated columns, per output column what columns it is made of; nil for other relations.
 	Lineage map[string]Lineage

@@ -160,7 +160,7 @@ func tellRest(a *Analysis, line func(name, format string, args ...any)) {
 		for _, f := range []struct {
 			name string
 			on   bool
-		}{{"all", scan.All}, {"row", scan.WholeRow}, {"locked", scan.Locked}, {"sampled", scan.Sampled}, {"bykey", scan.GroupedByKey}} {
+		}{{"all", scan.All}, {"row", scan.WholeRow}, {"locked", scan.Locked}, {"sampled", scan.Sampled}, {"bykey", scan.GroupedByKey != nil}} {
 			if f.on {
 				flags += " " + f.name
 			}
@@ -170,6 +170,9 @@ func tellRest(a *Analysis, line func(name, format string, args ...any)) {
 			columns = append(columns, c.Name)
 		}
 		line("scan", "%s(%s)%s %s", scan.Relation.ID(), strings.Join(columns, " "), flags, strings.Join(scan.System, " "))
+		if group := scan.GroupedByKey; group != nil {
+			line("group", "%s needs%s", groupedColumn(group.Key), groupedColumns(group.Needed))
+		}
 		if scan.Lineage != nil {
 			for _, name := range sortedKeys(scan.Lineage) {
 				if l := scan.Lineage[name]; contains(columns, name) {
@@ -198,6 +201,21 @@ func tellRest(a *Analysis, line func(name, format string, args ...any)) {
 	if a.Schema {
 		line("schema", "may change")
 	}
+}
+
+func groupedColumns(columns []GroupColumn) string {
+	text := ""
+	for _, c := range columns {
+		text += " " + groupedColumn(c)
+	}
+	return text
+}
+
+func groupedColumn(c GroupColumn) string {
+	if c.Qualifier != "" {
+		return c.Qualifier + "." + c.Name
+	}
+	return c.Name
 }
 
 func via(id string) string {

@@ -98,66 +98,6 @@ func (s *state) distinct(clause []*pg_query.Node, sc *scope, outputs []output) {
 	}
 }
 
-// groupBy analyses GROUP BY after everything else, so that the columns referred to
-// so far are those that need it.
-func (s *state) groupBy(clause []*pg_query.Node, sc *scope, outputs []output) {
-	needed := make([]map[int]bool, len(sc.entries))
-	for i, e := range sc.entries {
-		needed[i], e.refs = e.refs, nil
-	}
-	keys := map[columnPart]bool{}
-	s.groupItems(clause, sc, outputs, keys)
-	for i, e := range sc.entries {
-		if e.scan != nil && groupedByKey(e, needed[i], keys) {
-			e.scan.GroupedByKey = true
-		}
-	}
-}
-
-func (s *state) groupItems(items []*pg_query.Node, sc *scope, outputs []output, keys map[columnPart]bool) {
-	for _, node := range items {
-		if set := node.GetGroupingSet(); set != nil {
-			s.groupItems(set.Content, sc, outputs, map[columnPart]bool{})
-			continue
-		}
-		s.use(s.outputOrExpression(node, sc, outputs, true), grouped)
-		if o := s.outputMeant(node, sc, outputs, true); o != nil && o.node != nil {
-			node = o.node
-		}
-		if ref := node.GetColumnRef(); ref != nil {
-			if column := s.meant(ref, sc); column != nil {
-				for _, part := range column.parts {
-					keys[part] = true
-				}
-			}
-		}
-	}
-}
-
-// groupedByKey reports whether the whole primary key is grouped by and another
-// column is referred to that is not.
-func groupedByKey(e *rangeEntry, needed map[int]bool, keys map[columnPart]bool) bool {
-	primary := e.base.PrimaryKey
-	if len(primary) == 0 {
-		return false
-	}
-	for _, number := range primary {
-		grouped := false
-		for i, c := range e.columns {
-			grouped = grouped || c.col != nil && c.col.Number == number && keys[columnPart{e, i}]
-		}
-		if !grouped {
-			return false
-		}
-	}
-	for i := range needed {
-		if !keys[columnPart{e, i}] {
-			return true
-		}
-	}
-	return false
-}
-
 // window analyses OVER (…) or a WINDOW clause's definition.
 func (s *state) window(def *pg_query.WindowDef, sc *scope) {
 	if def == nil {

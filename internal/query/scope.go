@@ -17,6 +17,7 @@ type rangeEntry struct {
 	within  []*Scan           // of a subquery: the scans inside
 	quiet   bool              // excluded: what it shows is not read from the table
 	refs    map[int]bool      // columns referred to outside of aggregates
+	system  []string          // system columns, likewise
 }
 
 // An entryColumn is a column of a rangeEntry. Columns of relations get their cell
@@ -159,6 +160,9 @@ func (s *state) refer(v *visibleColumn) value {
 func (s *state) referSystem(e *rangeEntry, name string) {
 	if e.scan != nil && !contains(e.scan.System, name) {
 		e.scan.System = append(e.scan.System, name)
+	}
+	if s.aggregates == 0 && !contains(e.system, name) {
+		e.system = append(e.system, name)
 	}
 }
 

@@ -9,6 +9,7 @@ type output struct {
 	name  string
 	value value
 	node  *pg_query.Node // the expression, when it was written
+	parts []columnPart   // the one column it is, when * has listed it
 }
 
 // query analyses a query in parentheses or in a WITH clause.
@@ -67,7 +68,7 @@ func (s *state) plainSelect(st *pg_query.SelectStmt, sc *scope) []output {
 		s.use(s.expression(st.WhereClause, sc), filtered)
 	}
 	for _, e := range sc.entries {
-		e.refs = nil
+		e.refs, e.system = nil, nil
 	}
 	outputs := s.targets(st.TargetList, sc)
 	if st.HavingClause != nil {
@@ -79,7 +80,7 @@ func (s *state) plainSelect(st *pg_query.SelectStmt, sc *scope) []output {
 	s.distinct(st.DistinctClause, sc, outputs)
 	s.tail(st, sc, outputs)
 	if len(st.GroupClause) > 0 {
-		s.groupBy(st.GroupClause, sc, outputs)
+		s.groupBy(st, sc, outputs)
 	}
 	return outputs
 }
@@ -231,7 +232,11 @@ func (s *state) star(sc *scope) []output {
 				part.entry.scan.All = true
 			}
 		}
-		outputs = append(outputs, output{name: c.name, value: s.refer(c)})
+		o := output{name: c.name, value: s.refer(c)}
+		if len(c.parts) == 1 {
+			o.parts = c.parts
+		}
+		outputs = append(outputs, o)
 	}
 	return outputs
 }
@@ -248,7 +253,7 @@ func (s *state) entryStar(qualifier []*pg_query.Node, sc *scope) []output {
 	}
 	outputs := make([]output, 0, len(e.columns))
 	for i, c := range e.columns {
-		outputs = append(outputs, output{name: c.name,
+		outputs = append(outputs, output{name: c.name, parts: []columnPart{{e, i}},
 			value: value{edges: []edge{{to: s.column(e, i), plain: true}}, typ: c.typ}})
 	}
 	return outputs

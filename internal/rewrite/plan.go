@@ -38,7 +38,7 @@ func (m maskSet) plan(r Request) ([]*maskedScan, error) {
 	}
 	var scans []*maskedScan
 	for _, scan := range r.Analysis.Scans {
-		masked, err := m.scan(scan)
+		masked, err := m.scan(scan, r.Snapshot)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +55,7 @@ func (m maskSet) plan(r Request) ([]*maskedScan, error) {
 }
 
 // scan returns how a scan must be masked, nil when it need not.
-func (m maskSet) scan(scan *query.Scan) (*maskedScan, error) {
+func (m maskSet) scan(scan *query.Scan, s *catalog.Snapshot) (*maskedScan, error) {
 	masked := &maskedScan{Scan: scan, columns: exposed(scan)}
 	for _, c := range masked.columns {
 		mask, ok := m.of(scan, c)
@@ -79,11 +79,8 @@ func (m maskSet) scan(scan *query.Scan) (*maskedScan, error) {
 	case len(scan.System) > 0:
 		return nil, refusal(masked.first, fmt.Sprintf("cannot be read together with %s of %s", list(scan.System), table),
 			"Leave the system column out, or leave the masked column out.")
-	case scan.GroupedByKey:
-		return nil, refusal(masked.first, fmt.Sprintf("cannot be read where %s is grouped by its primary key only", table),
-			"List every selected column of the table in GROUP BY.")
 	default:
-		return masked, nil
+		return masked, m.checkGrouped(scan, masked.first, s)
 	}
 }
 

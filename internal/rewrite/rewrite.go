@@ -58,7 +58,7 @@ func Statement(r Request) (*Result, error) {
 	if len(scans) == 0 && !r.Qualify {
 		return result, nil
 	}
-	w, err := newWriter(r)
+	w, err := newWriter(r, scans)
 	if err != nil {
 		return nil, err
 	}

@@ -29,11 +29,11 @@ func TestVerificationCatchesTampering(t *testing.T) {
 	sql = strings.ReplaceAll(sql, " WHERE app.events.id = 1 AND", " JOIN app.events ON app.events.secret = c.ssn WHERE")
 	r := Request{Analysis: d.analyze(t, sql), Snapshot: d.snapshot, Masks: masks}
 	make := func(bend func(w *writer)) error {
-		w, err := newWriter(r)
+		scans, err := spread(masks, d.snapshot).plan(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		scans, err := spread(masks, d.snapshot).plan(r)
+		w, err := newWriter(r, scans)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,6 +40,19 @@ func each(v reflect.Value, visit func(any)) {
 	}
 }
 
+// firstLocation is the first place in the text that a tree tells of, -1 when none does.
+func firstLocation(n *pg_query.Node) int32 {
+	first := int32(-1)
+	walkMessages(n, func(m any) {
+		if at, ok := m.(interface{ GetLocation() int32 }); ok {
+			if l := at.GetLocation(); l >= 0 && (first < 0 || l < first) {
+				first = l
+			}
+		}
+	})
+	return first
+}
+
 // match compares two trees, places in the text aside, and returns where they first
 // differ, "" if nowhere. It visits each pair of messages on the way, outer ones
 // first, so that a node of the one is found in the other.

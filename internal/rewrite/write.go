@@ -18,7 +18,10 @@ type writer struct {
 	places map[*pg_query.RangeVar]place
 	// aliases are those of the subqueries, by the judged names they take the place of.
 	aliases map[*pg_query.RangeVar]*pg_query.Alias
-	edits   []edit
+	// own are the nodes of the writer's tree, by those of the judged one that masked
+	// scans name.
+	own   map[any]any
+	edits []edit
 }
 
 // place is where a relation of the judged tree stands in the writer's.
@@ -28,8 +31,14 @@ type place struct {
 	sample *pg_query.RangeTableSample // set when the holder is TABLESAMPLE
 }
 
-func newWriter(r Request) (*writer, error) {
-	w := &writer{r: r, text: r.Analysis.Statement.Text, places: map[*pg_query.RangeVar]place{}, aliases: map[*pg_query.RangeVar]*pg_query.Alias{}}
+func newWriter(r Request, scans []*maskedScan) (*writer, error) {
+	w := &writer{r: r, text: r.Analysis.Statement.Text, places: map[*pg_query.RangeVar]place{}, aliases: map[*pg_query.RangeVar]*pg_query.Alias{},
+		own: map[any]any{}}
+	for _, scan := range scans {
+		if group := scan.GroupedByKey; group != nil {
+			w.own[group.Select] = nil
+		}
+	}
 	var err error
 	if w.tree, err = parseOne(w.text); err != nil {
 		return nil, err
@@ -46,6 +55,9 @@ func newWriter(r Request) (*writer, error) {
 // place notes where the names of relations stand. The pairs come from outside in: a
 // node before the name it holds.
 func (w *writer) place(judged, own any) {
+	if _, wanted := w.own[judged]; wanted {
+		w.own[judged] = own
+	}
 	switch judged := judged.(type) {
 	case *pg_query.RangeVar:
 		if rv, ok := own.(*pg_query.RangeVar); ok {
@@ -78,6 +90,9 @@ func (w *writer) write(scans []*maskedScan) error {
 		if err := w.mask(scan); err != nil {
 			return err
 		}
+	}
+	if err := w.groupKeys(scans); err != nil {
+		return err
 	}
 	if err := w.dropSchemas(scans); err != nil {
 		return err
