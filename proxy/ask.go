@@ -23,6 +23,7 @@ func (g *gate) ask(ctx context.Context, j *job, jd *judged, extended bool) *Refu
 			g.metrics.failures.Inc()
 			return r
 		}
+		d = p.deferred(d)
 		jd.decisions = append(jd.decisions, d)
 		jd.quotable = jd.quotable || g.quotable(ctx, j, p)
 		switch d.Effect {

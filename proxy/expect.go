@@ -31,14 +31,16 @@ type effects struct {
 	path        []string // the search path it sets, nil for none
 	resetPath   bool
 	deallocate  string
-	dropAll     bool // DEALLOCATE ALL, DISCARD ALL
-	schema      bool // the catalog may differ
-	transaction bool // it begins or ends a transaction, or part of one
-	endsPortals bool // COMMIT, ROLLBACK, also AND CHAIN
+	dropAll     bool     // DEALLOCATE ALL, DISCARD ALL
+	schema      bool     // the catalog may differ
+	transaction bool     // it begins or ends a transaction, or part of one
+	endsPortals bool     // COMMIT, ROLLBACK, also AND CHAIN
+	names       bool     // it gives something a name: see run.makes
+	closes      []string // cursors, "" for all
 }
 
 func (e effects) any() bool {
-	return e.path != nil || e.resetPath || e.deallocate != "" || e.dropAll || e.schema || e.transaction
+	return e.path != nil || e.resetPath || e.deallocate != "" || e.dropAll || e.schema || e.transaction || e.names || e.closes != nil
 }
 
 // run is one statement the server is executing.
@@ -55,6 +57,8 @@ type run struct {
 	closing    *Refusal  // what it is told when its window closes before that; nil: it needs no window
 	cut        *Refusal  // set once the run was cut off: its error is replaced
 	masked     bool
+	makes      *named // what the server has once the run has ended well
+	cursor     *named // that it fetches from, whose limits it shares
 	rewritten  bool
 	fence      fence
 	place      func(int) int // see judged.place

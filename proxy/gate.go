@@ -204,7 +204,7 @@ func (g *gate) again(ctx context.Context, j *job, t *ticket) (*judged, *Refusal)
 }
 
 func (g *gate) epoch(j *job) epoch {
-	e := epoch{policy: g.Policy.Generation(), qualify: g.qualify, path: strings.Join(j.path, "\x00"),
+	e := epoch{policy: g.Policy.Generation(), qualify: g.qualify, named: j.named.at(), path: strings.Join(j.path, "\x00"),
 		principal: g.principal.TokenID + g.principal.ExpiresAt.String()}
 	if s := g.upstream.catalog.Snapshot(); s != nil {
 		e.catalog = s.Generation
@@ -226,6 +226,10 @@ func (g *gate) judge(ctx context.Context, j *job, sql string, extended bool, typ
 	if t.err != nil {
 		return jd, refusalOf(t.err)
 	}
+	if t, r = g.resolveNames(j, t); r != nil {
+		return jd, r
+	}
+	jd.text = t
 	for _, p := range t.statements {
 		a := p.analysis
 		switch {

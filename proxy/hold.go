@@ -69,7 +69,7 @@ func (g *gate) hold(ctx context.Context, j *job, jd *judged, bind pgwire.BindMes
 	r := approval.Request{
 		Kind: approval.Statement, Requester: approval.PartyOf(g.principal), Connection: g.upstream.Name,
 		Database: g.upstream.database, SessionID: g.id, GrantID: window.ID, DecisionID: t.decisionID,
-		Statement: jd.sql + boundValues(bind), Reason: window.Reason, Approvers: jd.approval.Approvers,
+		Statement: jd.sql + jd.stoodFor() + boundValues(bind), Reason: window.Reason, Approvers: jd.approval.Approvers,
 		BindHash: t.hash, Deadline: deadline,
 	}
 	for i, d := range jd.decisions {
@@ -127,12 +127,23 @@ func (g *gate) bindHash(j *job, jd *judged, grant string, bind pgwire.BindMessag
 	}
 	// The catalog's generation stands for what names mean.
 	doc, err := json.Marshal([]any{"sallyport approval 1", g.principal.Key(), g.id, grant, g.upstream.Name,
-		g.upstream.database, g.role, j.path, []byte(jd.sql), []byte(jd.forwarded), bind.Values, revision, jd.text.snapshot.Generation})
+		g.upstream.database, g.role, j.path, []byte(jd.sql), []byte(jd.forwarded), jd.stoodFor(), bind.Values, revision, jd.text.snapshot.Generation})
 	if err != nil { // strings and bytes: cannot fail
 		return ""
 	}
 	sum := sha256.Sum256(doc)
 	return hex.EncodeToString(sum[:])
+}
+
+// stoodFor shows what the names stand for that the statements use.
+func (j *judged) stoodFor() string {
+	var b strings.Builder
+	for _, p := range j.text.statements {
+		if p.stands != nil {
+			b.WriteString("\n-- where " + p.stands.name + " is: " + strings.ReplaceAll(p.stands.sql, "\n", "\n--   "))
+		}
+	}
+	return b.String()
 }
 
 // boundValues shows an approver the parameters, which the text does not.

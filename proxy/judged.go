@@ -20,6 +20,7 @@ type judged struct {
 	call       *call                     // set when the proxy answers itself
 	effect     rego.Effect               // the strictest of the decisions
 	approval   *rego.ApprovalTerms       // when effect is RequireApproval
+	texts      []string                  // as the server gets them, by statement
 	rewritten  bool
 	masks      [][]string // columns masked, by statement
 	fence      fence
@@ -40,6 +41,7 @@ type epoch struct {
 	grant     string
 	path      string
 	qualify   bool   // see gate.qualify
+	named     uint64 // see namedSet
 	principal string // token id and expiry: a new token may bring new groups
 }
 
@@ -63,12 +65,18 @@ func (j *judged) effects(initial bool) (effects, *Refusal) {
 		case a.Deallocate != nil:
 			fx.deallocate, fx.dropAll = a.Deallocate.Name, fx.dropAll || a.Deallocate.All
 		case a.Discard == "all":
-			fx.dropAll, fx.resetPath, fx.endsPortals = true, true, true
-		case a.Schema && !last:
+			fx.dropAll, fx.resetPath, fx.endsPortals, fx.closes = true, true, true, []string{""}
+		case a.Schema && !last && !p.runsNothing():
 			return fx, &Refusal{Code: codeUnsupported, Message: "a statement that changes the schema must be the last of its query: what follows could not be judged",
 				Hint: "Send the statements one by one."}
 		}
-		fx.schema = fx.schema || a.Schema
+		fx.schema = fx.schema || a.Schema && !p.runsNothing()
+		if a.Named != nil {
+			fx.names = fx.names || a.Named.Makes()
+		}
+		if a.Named != nil && a.Named.Command == "close" {
+			fx.closes = append(fx.closes, a.Named.Name)
+		}
 		switch a.Transaction {
 		case "":
 		case "commit", "rollback":
@@ -113,7 +121,7 @@ func (j *judged) copiesIn() bool {
 // may have made temporary objects.
 func (j *judged) runsCode() bool {
 	for _, p := range j.text.statements {
-		if p.analysis.Schema && p.analysis.Shape.Class != "schema" {
+		if p.analysis.Schema && p.analysis.Shape.Class != "schema" && !p.runsNothing() {
 			return true
 		}
 	}
@@ -150,6 +158,10 @@ func (j *judged) runs(ids []string, now, closes time.Time, closing *Refusal) []*
 				r.deadline, r.timeout = end, outOfTime(ids[i], d.Limits.Duration)
 			}
 		}
+		r.makes = j.makes(i)
+		if r.cursor = j.text.statements[i].stands; r.cursor != nil && !r.cursor.cursor {
+			r.cursor = nil
+		}
 		runs[i] = r
 	}
 	return runs
@@ -163,7 +175,11 @@ func outOfTime(decision string, limit time.Duration) *Refusal {
 
 func limitReached(r *run) *Refusal {
 	allowed := count(r.limitRows, "row")
-	if r.limitRows < 0 || r.rows <= r.limitRows {
+	rows := r.rows
+	if r.cursor != nil {
+		rows = r.cursor.rows
+	}
+	if r.limitRows < 0 || rows <= r.limitRows {
 		allowed = count(r.limitBytes, "byte")
 	}
 	return &Refusal{Code: codeLimit, Message: "the result was cut off: policy allows " + allowed + " for this statement",
@@ -178,18 +194,24 @@ func (j *judged) compose() *Refusal {
 	j.masks = make([][]string, len(j.decisions))
 	j.forwarded = j.sql
 	var fenced []rewrite.FenceColumn
+	j.texts = texts
 	for i, d := range j.decisions {
 		a := j.text.statements[i].analysis
 		texts[i] = a.Statement.Text
+		if stands := j.text.statements[i].stands; stands != nil {
+			result, r := j.behind(stands, d)
+			if r != nil {
+				return r
+			}
+			fenced = append(fenced, result.Fence...)
+			j.masks[i] = maskedColumns(d)
+			continue
+		}
 		if len(d.Masks) == 0 && !j.at.qualify {
 			continue
 		}
-		masks := make(map[string]rewrite.Mask, len(d.Masks))
-		for column, fn := range d.Masks {
-			masks[column] = rewrite.Mask{Function: fn.Name, Args: fn.Args}
-			j.masks[i] = append(j.masks[i], column)
-		}
-		result, err := rewrite.Statement(rewrite.Request{Analysis: a, Snapshot: j.text.snapshot, Masks: masks, Qualify: j.at.qualify})
+		j.masks[i] = maskedColumns(d)
+		result, err := rewrite.Statement(rewrite.Request{Analysis: a, Snapshot: j.text.snapshot, Masks: masksOf(d), Qualify: j.at.qualify})
 		if err != nil {
 			return refusalOf(err)
 		}
@@ -206,6 +228,40 @@ func (j *judged) compose() *Refusal {
 	// On lines of their own, so that no comment swallows a semicolon.
 	j.forwarded = strings.Join(texts, "\n;\n")
 	return j.verify(texts)
+}
+
+func masksOf(d *rego.StatementDecision) map[string]rewrite.Mask {
+	masks := make(map[string]rewrite.Mask, len(d.Masks))
+	for column, fn := range d.Masks {
+		masks[column] = rewrite.Mask{Function: fn.Name, Args: fn.Args}
+	}
+	return masks
+}
+
+func maskedColumns(d *rego.StatementDecision) []string {
+	var columns []string
+	for column := range d.Masks {
+		columns = append(columns, column)
+	}
+	return columns
+}
+
+// behind makes anew the text that the name used by a statement stands for, and
+// refuses unless it is what the server has under that name.
+func (j *judged) behind(n *named, d *rego.StatementDecision) (*rewrite.Result, *Refusal) {
+	qualify := j.at.qualify
+	if n.cursor {
+		qualify = n.qualified // its names were resolved when it was declared
+	}
+	result, err := rewrite.Statement(rewrite.Request{Analysis: n.parsed.analysis, Snapshot: n.snapshot, Masks: masksOf(d), Qualify: qualify})
+	if err != nil {
+		return nil, refusalOf(err)
+	}
+	if n.forwarded != "" && n.forwarded != result.SQL {
+		return nil, &Refusal{Code: codeUnsupported, Message: "what policy masks has changed since " + quote(n.name) + " was made",
+			Hint: "Make it anew: CLOSE and DECLARE, or DEALLOCATE and PREPARE.", Detail: Detail{Retryable: true}}
+	}
+	return result, nil
 }
 
 // placing maps positions back where the message is one statement.

@@ -31,6 +31,7 @@ type machine struct {
 
 	statements map[string]*statement
 	portals    map[string]*portal
+	named      *namedSet // cursors, and statements prepared by SQL
 
 	path        []string // search path in force
 	pathNext    []string // what it becomes if the implicit transaction is committed, nil for no change
@@ -99,6 +100,7 @@ type job struct {
 
 	tx         byte
 	path       []string
+	named      *namedSet
 	working    bool // the implicit transaction has begun: an earlier Execute is in this segment
 	schemaInTx bool
 	ticket     *ticket // the approval asked for, while held
@@ -176,7 +178,7 @@ func (m *machine) takeJob() *job {
 
 // decide starts a job about a client message.
 func (m *machine) decide(j *job) bool {
-	j.tx, j.path, j.schemaInTx = m.tx, m.path, m.schemaInTx
+	j.tx, j.path, j.schemaInTx, j.named = m.tx, m.path, m.schemaInTx, m.named
 	m.state = decidingState
 	m.deciding = j
 	m.jobs = append(m.jobs, j)

@@ -138,6 +138,10 @@ func (m *machine) stepParse(f pgwire.Frame) bool {
 	if m.tooLong(f.Type(), p.Name) {
 		return true
 	}
+	if m.named.statement(p.Name) != nil { // EXECUTE would be judged as the one and run the other
+		m.refuse(f.Type(), &Refusal{Code: codeDupStatement, Message: "prepared statement " + quote(p.Name) + " already exists"})
+		return true
+	}
 	return m.decide(&job{kind: jobParse, raw: f.Clone(), sql: p.Query, parse: p, working: m.worked})
 }
 
@@ -149,6 +153,10 @@ func (m *machine) stepBind(f pgwire.Frame) bool {
 		return true
 	}
 	if m.tooLong(f.Type(), b.Portal) || m.tooLong(f.Type(), b.Statement) {
+		return true
+	}
+	if m.named.cursor(b.Portal) != nil { // FETCH would be judged as the cursor, and run the portal
+		m.refuse(f.Type(), &Refusal{Code: codeDupPortal, Message: "cursor " + quote(b.Portal) + " already exists"})
 		return true
 	}
 	s, sure := m.lookupStatement(b.Statement)
@@ -255,6 +263,11 @@ func (m *machine) stepClose(f pgwire.Frame) bool {
 		m.drop(t)
 		m.toClient = pgwire.AppendFrame(m.toClient, pgwire.CloseComplete)
 		return true
+	}
+	if t.Kind == 'S' && t.Name != "" {
+		m.named = m.named.without(t.Name)
+	} else if t.Kind == 'P' && t.Name != "" {
+		m.named = m.named.closed(t.Name, false)
 	}
 	m.relay(f)
 	m.push(&expect{typ: pgwire.Close, target: t.Kind, name: t.Name})

@@ -49,7 +49,13 @@ func (m *machine) data(n int) bool {
 	}
 	r.rows++
 	r.bytes += int64(n)
-	if r.limitRows >= 0 && r.rows > r.limitRows || r.limitBytes >= 0 && r.bytes > r.limitBytes {
+	rows, bytes := r.rows, r.bytes
+	if c := r.cursor; c != nil {
+		c.rows++
+		c.bytes += int64(n)
+		rows, bytes = c.rows, c.bytes
+	}
+	if r.limitRows >= 0 && rows > r.limitRows || r.limitBytes >= 0 && bytes > r.limitBytes {
 		r.cut = limitReached(r)
 		m.stop()
 		return false
@@ -166,6 +172,9 @@ func (m *machine) completed(e *expect, f pgwire.Frame) bool {
 	}
 	m.finish(e, tag, "")
 	m.settle(e)
+	if r := e.run(); r != nil && r.makes != nil {
+		m.named = m.named.with(r.makes)
+	}
 	if e.typ == pgwire.Execute {
 		m.popRun(e)
 		if late {
@@ -242,11 +251,17 @@ func (m *machine) settle(e *expect) {
 	switch {
 	case fx.dropAll:
 		clear(m.statements)
+		m.named = m.named.without("")
 	case fx.deallocate != "":
+		m.named = m.named.without(fx.deallocate)
 		m.drop(pgwire.Target{Kind: 'S', Name: fx.deallocate})
 	}
 	if fx.endsPortals {
 		clear(m.portals)
+		m.named = m.named.closed("", true)
+	}
+	for _, name := range fx.closes {
+		m.named = m.named.closed(name, false)
 	}
 	if fx.schema {
 		m.schemaInTx = true // until ReadyForQuery says that the transaction is over
@@ -373,6 +388,7 @@ func (m *machine) readyForQuery(f pgwire.Frame) {
 			m.path = m.pathNext // committed, or there was an error and nothing is next
 		}
 		clear(m.portals)
+		m.named = m.named.closed("", true)
 		if m.schemaInTx {
 			m.schemaInTx = false
 			m.schemaDone()

@@ -58,11 +58,17 @@ func (g *gate) permit(ctx context.Context, j *job, jd *judged, frame pgwire.Fram
 	if window.ID != "" || j.tx == txIdle {
 		g.ranIn = window.ID
 	}
+	runs := jd.runs(ids, g.Now(), closes, g.windowClosing(window))
+	for _, r := range runs {
+		if r.makes != nil {
+			r.makes.approved = j.release != nil
+		}
+	}
 	return verdict{
 		outcome: permitted,
 		permit:  permit{frame: frame},
 		judged:  jd,
-		runs:    jd.runs(ids, g.Now(), closes, g.windowClosing(window)),
+		runs:    runs,
 		effects: fx,
 		copyIn:  jd.copiesIn(),
 		writes:  jd.writes(),

@@ -19,6 +19,7 @@ type text struct {
 	statements []*parsed
 	err        *query.Error // it cannot be parsed
 	snapshot   *catalog.Snapshot
+	made       []*named // cursors and prepared statements its statements make, by statement; nil for none
 }
 
 // parsed is one statement of a text.
@@ -29,6 +30,7 @@ type parsed struct {
 	exposed    *rego.Statement // with all columns of its relations, which errors may quote; nil when it only reads
 	normalized string
 	relations  []string // ids
+	stands     *named   // what the name stands for that the statement uses, nil for none
 }
 
 func (p *parsed) statement(extended bool) *rego.Statement {
@@ -184,7 +186,7 @@ func exposed(a *query.Analysis, s *catalog.Snapshot) *rego.Statement {
 // regoStatement says what policies see of a statement.
 func regoStatement(s query.Shape, setting *query.Setting) *rego.Statement {
 	out := &rego.Statement{
-		Kind: s.Kind, Class: s.Class, Index: s.Index, Count: s.Count, Fingerprint: s.Fingerprint,
+		Kind: s.Kind, Command: s.Command, Class: s.Class, Index: s.Index, Count: s.Count, Fingerprint: s.Fingerprint,
 		Analysis: rego.Analysis{Complete: s.Complete, Unresolved: s.Unresolved},
 		Tables:   []rego.Table{}, Columns: []rego.Column{}, Functions: []rego.Function{},
 		Where: s.Where, Limit: s.Limit, Joins: s.Joins, Subqueries: s.Subqueries, CTEs: s.CTEs,

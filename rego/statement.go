@@ -4,7 +4,8 @@ package rego
 // been decided on: its value and its share of the cache key are kept with it, so
 // that the same statement costs one lookup. Share one *Statement for one text.
 type Statement struct {
-	Kind          string      `json:"kind"` // command tag in lower case: select, insert, update, delete, merge, copy, create_table, drop, grant, set, begin, ...
+	Kind          string      `json:"kind"`                                                        // command tag in lower case: select, insert, update, delete, merge, copy, create_table, drop, grant, set, begin, ...
+	Command       string      `json:"command,omitempty" enum:"declare,fetch,move,prepare,execute"` // how the statement is made, where it is given a name first; kind is that of the statement itself
 	Class         string      `json:"class" enum:"read,write,schema,privilege,transaction,setting,maintenance,procedural,other"`
 	Protocol      string      `json:"protocol,omitempty" enum:"simple,extended,copy,function_call"`
 	Index         int         `json:"index" optional:"true"` // position within a multi-statement query

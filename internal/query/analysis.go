@@ -25,6 +25,7 @@ type Analysis struct {
 	Transaction string        // begin, commit, rollback, savepoint, release, rollback_to; "" for other kinds
 	Setting     *Setting      // SET, RESET, and set_config where it is the whole statement
 	Deallocate  *Deallocate   // SQL DEALLOCATE
+	Named       *Named        // what a cursor or a prepared statement of SQL's own is made by, used by or closed by
 	Discard     string        // all, plans, sequences, temporary
 	Call        *Call         // sallyport.request and its like: answered by the proxy, never forwarded
 	Copy        CopyKind      // which way COPY moves data through the connection
@@ -36,6 +37,7 @@ type Analysis struct {
 // and their words are those of statement in rego/schemas/input.json.
 type Shape struct {
 	Kind          string
+	Command       string // of Named, where Kind is that of the statement it is about
 	Class         string
 	Index, Count  int
 	Fingerprint   string // pg_query's, literals removed
@@ -137,6 +139,23 @@ type Setting struct {
 type Deallocate struct {
 	Name string
 	All  bool
+}
+
+// Named is what a statement does with a cursor or a statement prepared by SQL.
+// Of declare and prepare, Shape and Scans are those of the query they hold; fetch,
+// move and execute know but the name.
+type Named struct {
+	Command string // declare, fetch, move, close, prepare, execute
+	Name    string // "" for CLOSE ALL
+	Hold    bool   // DECLARE … WITH HOLD
+}
+
+// Makes reports whether the name means something afterwards.
+func (n *Named) Makes() bool { return n != nil && (n.Command == "declare" || n.Command == "prepare") }
+
+// Uses reports whether what it does depends on what the name means.
+func (n *Named) Uses() bool {
+	return n != nil && (n.Command == "fetch" || n.Command == "move" || n.Command == "execute")
 }
 
 // CopyKind says which way COPY moves data through the connection.

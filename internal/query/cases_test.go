@@ -191,6 +191,9 @@ func tellRest(a *Analysis, line func(name, format string, args ...any)) {
 	if a.Deallocate != nil {
 		line("deallocate", "%q all=%v", a.Deallocate.Name, a.Deallocate.All)
 	}
+	if a.Named != nil {
+		line("named", "%s %q hold=%v", a.Named.Command, a.Named.Name, a.Named.Hold)
+	}
 	line("discard", "%s", a.Discard)
 	if a.Call != nil {
 		line("call", "%s %+v", a.Call.Name, a.Call.Args)

@@ -80,7 +80,7 @@ func (s *state) newQuery(kind string, query *pg_query.Node, rv *pg_query.RangeVa
 	s.nested = true
 	if sel := query.GetSelectStmt(); sel != nil {
 		s.topSelect(sel)
-	} else if !s.refused(query) { // EXECUTE
+	} else if !s.named(query) { // EXECUTE
 		s.unknownNode(query)
 	}
 	s.kind(kind, "schema")

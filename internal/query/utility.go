@@ -44,7 +44,7 @@ func (s *state) utility(node *pg_query.Node) {
 		s.kind("truncate", "write")
 		s.rangeVars(n.TruncateStmt.Relations, []string{"truncate"})
 	default:
-		if !s.refused(node) && !s.maintenance(node) && !s.schemaStatement(node) {
+		if !s.named(node) && !s.refused(node) && !s.maintenance(node) && !s.schemaStatement(node) {
 			s.kind("other", "other")
 			s.unknownNode(node)
 		}
@@ -53,26 +53,7 @@ func (s *state) utility(node *pg_query.Node) {
 
 // refused handles the kinds that are never forwarded.
 func (s *state) refused(node *pg_query.Node) bool {
-	const later = "Use the protocol's own prepared statements."
-	switch n := node.GetNode().(type) {
-	case *pg_query.Node_PrepareStmt:
-		s.kind("prepare", "other")
-		s.refuse(unsupported("SQL PREPARE is not supported", later))
-	case *pg_query.Node_ExecuteStmt:
-		s.kind("execute", "other")
-		s.refuse(unsupported("SQL EXECUTE is not supported", later))
-	case *pg_query.Node_DeclareCursorStmt:
-		s.kind("declare", "other")
-		s.refuse(cursors())
-	case *pg_query.Node_FetchStmt:
-		s.kind("fetch", "other")
-		if n.FetchStmt.Ismove {
-			s.kind("move", "other")
-		}
-		s.refuse(cursors())
-	case *pg_query.Node_ClosePortalStmt:
-		s.kind("close", "other")
-		s.refuse(cursors())
+	switch node.GetNode().(type) {
 	case *pg_query.Node_DoStmt:
 		s.kind("do", "procedural")
 		s.refuse(unsupported("DO is not supported", "sallyport cannot see what the block does. Send its statements one by one."))
@@ -86,10 +67,6 @@ func (s *state) refused(node *pg_query.Node) bool {
 		return false
 	}
 	return true
-}
-
-func cursors() *Error {
-	return unsupported("SQL cursors are not supported", "Fetch in portions through the protocol, or use LIMIT.")
 }
 
 var transactionKinds = map[pg_query.TransactionStmtKind]string{

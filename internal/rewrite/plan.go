@@ -258,7 +258,7 @@ func unmaskable(n *pg_query.Node) string {
 	case *pg_query.Node_ExplainStmt:
 		return "EXPLAIN"
 	case *pg_query.Node_PrepareStmt:
-		return "PREPARE"
+		return unmaskable(n.PrepareStmt.Query)
 	case *pg_query.Node_CreateTableAsStmt:
 		if n.CreateTableAsStmt.Objtype == pg_query.ObjectType_OBJECT_MATVIEW {
 			return "CREATE MATERIALIZED VIEW"
