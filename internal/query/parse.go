@@ -35,7 +35,7 @@ func Parse(sql string, lim Limits) ([]*Statement, error) {
 	if err := checkText(sql, lim); err != nil {
 		return nil, err
 	}
-	tree, err := pg_query.Parse(sql)
+	tree, err := ParseTree(sql)
 	if err != nil {
 		return nil, parseError(err)
 	}

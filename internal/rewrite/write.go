@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	pg_query "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/sallyport/sallyport/internal/query"
 )
 
 // writer edits one statement's text, and beside it the tree that the text must have
@@ -246,7 +248,7 @@ func findColumnRef(n *pg_query.Node) bool {
 
 // parseOne parses a text of exactly one statement.
 func parseOne(sql string) (*pg_query.Node, error) {
-	result, err := pg_query.Parse(sql)
+	result, err := query.ParseTree(sql)
 	if err != nil {
 		return nil, internal("it would not parse: " + err.Error())
 	}

@@ -1,0 +1,164 @@
+package query
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	pg_query "github.com/pganalyze/pg_query_go/v5"
+	"google.golang.org/protobuf/proto"
+)
+
+// TestTree: what is read of the parser's JSON is what pg_query.Parse returns, for all
+// statements in testdata, and hardly any needs pg_query.Parse.
+func TestTree(t *testing.T) {
+	read, left := 0, 0
+	for _, sql := range treeTexts(t) {
+		want, err := pg_query.Parse(sql)
+		text, jsonErr := pg_query.ParseToJSON(sql)
+		if (err == nil) != (jsonErr == nil) {
+			t.Errorf("%s\nerrors: %v and %v", sql, err, jsonErr)
+		}
+		if err != nil {
+			continue
+		}
+		got := readTree(text, sql)
+		switch {
+		case got == nil:
+			left++
+			t.Logf("left to protobuf: %.120s", sql)
+		case proto.Equal(got, want):
+			read++
+		default:
+			t.Errorf("%s\nread as %v\nwant %v", sql, got, want)
+		}
+	}
+	t.Logf("%d read, %d left to protobuf", read, left)
+	if read < 1000 || left*100 > read {
+		t.Errorf("%d read, but %d left to protobuf", read, left)
+	}
+}
+
+// treeTexts are all statements of testdata, and some that are hard to write down.
+func treeTexts(t testing.TB) []string {
+	t.Helper()
+	texts := []string{
+		`SELECT 'a"b\c', E'\b\f\n\r\t\x01\x7f<>', U&'\0441', '😀', "q""uo<t>e", $$x$$, b'01', x'ff', 1.5e10, 99999999999, 2147483647`,
+		`SELECT 0, -0, - 1, -1, 1 - 1, -1.5, -99999999999, - -1, (-2), -3::int, -4[1], -0x1F, 0x0, 0b0, 0_0, 00, -1_000, LIMIT -1`,
+		`SELECT f(-1, -2,-3) LIMIT -1 OFFSET 0; SELECT -7;SELECT -8 -- x`, "SELECT -9\n, -\n9, -/* */9",
+		`SELECT DISTINCT x FROM t`, `SELECT`, ``, `;;`, `SELECT E'\xe4'`, `SELECT U&'\D83D\DE00'`, `SELECT 'x' AS ` + strings.Repeat("ü", 40),
+		`SELECT x::int[], y::text[][], z::int ARRAY, u::int[3]`, `SELECT x::int[0]`, `SELECT x::int[ /* 0 */ 0][]`, `SELECT ARRAY[0]::int[]`,
+		`ALTER SEQUENCE s MINVALUE -5 START 0`, `SET x = -1`, `SET x TO 0`, `SELECT interval '1' year, xmlroot(x, version no value)`,
+	}
+	for _, pattern := range []string{"query/*.txt", "query/*.sql", "rewrite/*.sql", "rewrite/*/*", "wire/*", "wire/*/*", "leaks/*", "leaks/*/*", "drivers/*.sql"} {
+		files, err := filepath.Glob(filepath.Join("../../testdata", pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if info, err := os.Stat(file); err != nil || info.IsDir() {
+				continue
+			}
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts = append(texts, string(content))
+			texts = append(texts, paragraphs.Split(string(content), -1)...)
+			for line := range strings.Lines(string(content)) {
+				texts = append(texts, strings.TrimPrefix(line, "--> "))
+			}
+		}
+	}
+	for _, c := range readChains(t) {
+		for _, n := range []int{0, 1, 3, 40} {
+			texts = append(texts, c.text(n))
+		}
+	}
+	return texts
+}
+
+// paragraphs are cases, or parts of them: many are statements.
+var paragraphs = regexp.MustCompile(`\n\n|\n--[^\n]*\n|;\n`)
+
+// FuzzTree: nothing read of the parser's JSON differs from pg_query.Parse.
+func FuzzTree(f *testing.F) {
+	for _, sql := range treeTexts(f) {
+		if len(sql) < 2000 {
+			f.Add(sql)
+		}
+	}
+	f.Fuzz(func(t *testing.T, sql string) {
+		if checkText(sql, Limits{}) != nil {
+			return
+		}
+		text, err := pg_query.ParseToJSON(sql)
+		if err != nil {
+			return
+		}
+		if got := readTree(text, sql); got != nil {
+			if want, err := pg_query.Parse(sql); err != nil || !proto.Equal(got, want) {
+				t.Errorf("%s\nread as %v\nwant %v, %v", sql, got, want, err)
+			}
+		}
+	})
+}
+
+// TestTreeSurprises: what the parser does not write is not read.
+func TestTreeSurprises(t *testing.T) {
+	const sql = "SELECT -1 FROM t"
+	text, err := pg_query.ParseToJSON(sql)
+	if err != nil || readTree(text, sql) == nil {
+		t.Fatalf("%s is not read: %v", text, err)
+	}
+	for i := range len(text) {
+		if got := readTree(text[:i], sql); got != nil {
+			t.Errorf("read %s as %v", text[:i], got)
+		}
+	}
+	for _, bad := range []string{
+		`{"version":160001,"stmts":[]} `, `{"version":160001,"stmts":[],}`, `{"stmts":[],"version":160001}`, `{"version":160001,"version":160001,"stmts":[]}`,
+		`{"version":9999999999,"stmts":[]}`, `{"version":1e3,"stmts":[]}`, `{"Version":1,"stmts":[]}`, `{"version":160001,"stmts":[],"more":1}`, `null`, `[]`, ``,
+		`{"version":160001,"stmts":[{"stmt":{"SelectStmt":{"op":"SETOP_NONESUCH"}}}]}`,
+		`{"version":160001,"stmts":[{"stmt":{"NoStmt":{}}}]}`,
+		`{"version":160001,"stmts":[{"stmt":{"String":{"sval":"\u0000"}}}]}`,
+		`{"version":160001,"stmts":[{"stmt":{"String":{"sval":"\ud83d"}}}]}`,
+		`{"version":160001,"stmts":[{"stmt":{"String":{"sval":null}}}]}`,
+		`{"version":160001,"stmts":[{"stmt":{"Integer":{}}}]}`,
+		`{"version":160001,"stmts":[{"stmt":{"A_Const":{"ival":{},"location":7}}}]}`,
+		`{"version":160001,"stmts":[{"stmt":{"A_Const":{"ival":{},"location":99}}}]}`,
+		`{"version":160001,"stmts":[{"stmt":{"A_Const":{"ival":{"ival":1},"sval":{"sval":"x"},"location":7}}}]}`,
+		"{\"version\":160001,\"stmts\":[{\"stmt\":{\"String\":{\"sval\":\"\xff\"}}}]}",
+	} {
+		if got := readTree(bad, "SELECT x"); got != nil {
+			t.Errorf("read %s as %v", bad, got)
+		}
+	}
+}
+
+// BenchmarkTree shows what a tree costs either way.
+func BenchmarkTree(b *testing.B) {
+	for name, sql := range map[string]string{"point": pointSelect, "join": fiveTables} {
+		b.Run(name+"/protobuf", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = pg_query.Parse(sql)
+			}
+		})
+		b.Run(name+"/JSON", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = ParseTree(sql)
+			}
+		})
+		b.Run(name+"/read", func(b *testing.B) {
+			b.ReportAllocs()
+			text, _ := pg_query.ParseToJSON(sql)
+			for b.Loop() {
+				readTree(text, sql)
+			}
+		})
+	}
+}
