@@ -59,6 +59,7 @@ type sidecar struct {
 // sidecarOptions change the parts. Zero values take what lets everything pass.
 type sidecarOptions struct {
 	SQL      string            // run in a new database
+	Template *pgtest.Database  // what the new database is a copy of
 	Policies map[string]string // files by path below the bundle; nil: the open door
 	Limits   func(*proxy.Limits)
 	DSN      func(*pgtest.Database) string
@@ -68,7 +69,12 @@ type sidecarOptions struct {
 
 func startSidecar(t testing.TB, o sidecarOptions) *sidecar {
 	t.Helper()
-	s := &sidecar{t: t, Database: pgtest.NewDatabase(t, o.SQL), Policies: t.TempDir(), Audit: filepath.Join(t.TempDir(), "audit.jsonl")}
+	s := &sidecar{t: t, Policies: t.TempDir(), Audit: filepath.Join(t.TempDir(), "audit.jsonl")}
+	if o.Template != nil {
+		s.Database = o.Template.Copy(t, o.SQL)
+	} else {
+		s.Database = pgtest.NewDatabase(t, o.SQL)
+	}
 	if o.Policies == nil {
 		o.Policies = map[string]string{"policy/open_door/open_door.rego": openDoor, "bindings/open-door/data.yaml": openDoorBinding}
 	}

@@ -89,9 +89,21 @@ type Database struct {
 // NewDatabase makes a database of the shared server and runs the statements in it.
 func NewDatabase(t testing.TB, sql ...string) *Database {
 	t.Helper()
+	return newDatabase(t, "", sql)
+}
+
+// Copy makes a database that has what this one has, by the same OIDs, and runs the
+// statements in it. Nobody may be connected to this one.
+func (d *Database) Copy(t testing.TB, sql ...string) *Database {
+	t.Helper()
+	return newDatabase(t, " TEMPLATE "+d.Name, sql)
+}
+
+func newDatabase(t testing.TB, template string, sql []string) *Database {
+	t.Helper()
 	s := Start(t)
 	d := &Database{Name: fmt.Sprintf("test_%d", counter.Add(1)), Server: s}
-	s.Exec(t, "postgres", "CREATE DATABASE "+d.Name)
+	s.Exec(t, "postgres", "CREATE DATABASE "+d.Name+template)
 	t.Cleanup(func() { s.Exec(t, "postgres", "DROP DATABASE "+d.Name+" WITH (FORCE)") })
 	for _, one := range sql {
 		d.Exec(t, one)
