@@ -198,6 +198,9 @@ func (j *judged) compose() *Refusal {
 	for i, d := range j.decisions {
 		a := j.text.statements[i].analysis
 		texts[i] = a.Statement.Text
+		if len(d.Filters) > 0 {
+			return &Refusal{Code: codeDenied, Message: "policy shows some rows only, which is not done yet"}
+		}
 		if stands := j.text.statements[i].stands; stands != nil {
 			result, r := j.behind(stands, d)
 			if r != nil {

@@ -139,6 +139,7 @@ func (c *checker) compile() *ast.Compiler {
 			c.complain("", 0, "there is no rule %v: the directory has a package sallyport of its own, which must decide", ref)
 		}
 	}
+	c.filterRules(compiler, modules)
 	return compiler
 }
 
@@ -155,5 +156,7 @@ func (c *checker) wouldLoad(ctx context.Context) {
 		c.regoErrors("", err)
 	} else if refused := e.Status().Error; refused != "" {
 		c.complain("", 0, "%s", refused)
+	} else if s := e.current.Load(); s != nil {
+		c.complaints = append(c.complaints, s.faults...)
 	}
 }

@@ -32,6 +32,7 @@ type StatementDecision struct {
 	Effect   Effect
 	Reasons  []Reason                // of a denial or of a request for approval; sorted
 	Masks    map[string]MaskFunction // by column id
+	Filters  map[string][]Filter     // by table id; a row is shown that satisfies all of its table's
 	Limits   Limits
 	Approval *ApprovalTerms // set exactly when Effect is RequireApproval
 	Record   bool

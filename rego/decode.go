@@ -19,6 +19,8 @@ type made struct {
 	generation uint64
 	revision   string
 	rules      []string
+	rows       compileRows
+	filtered   bool // a policy filters rows, so that the decision has to say of which tables
 }
 
 // object reads the members of a Rego object and remembers what went wrong first.
@@ -160,10 +162,22 @@ func decodeStatement(v ast.Value, by made) (*StatementDecision, error) {
 		Policies: o.texts("policies"),
 		Rules:    by.rules, Generation: by.generation, Revision: by.revision,
 	}
+	raw := rawFilters(o)
+	if by.filtered && raw == nil {
+		o.fail(".filters is missing: policies say statement.filter, and the bundle's package sallyport does not ask for it")
+	}
 	if err := o.done(); err != nil {
 		return nil, err
 	}
-	return d, d.consistent()
+	if err := d.consistent(); err != nil {
+		return nil, err
+	}
+	if d.Effect == Deny { // nothing runs that could be filtered
+		return d, nil
+	}
+	var err error
+	d.Filters, err = filters(raw, by.rows)
+	return d, err
 }
 
 // consistent refuses a decision whose effect and obligations say different things.

@@ -18,7 +18,7 @@ const goodStatement = `{
 }`
 
 func TestDecodeStatement(t *testing.T) {
-	d, err := decodeStatement(ast.MustParseTerm(goodStatement).Value, made{3, "r", []string{"x/y"}})
+	d, err := decodeStatement(ast.MustParseTerm(goodStatement).Value, made{generation: 3, revision: "r", rules: []string{"x/y"}})
 	if err != nil {
 		t.Fatal(err)
 	}

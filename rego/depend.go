@@ -39,10 +39,10 @@ func (d *dependencies) cacheable() bool { return len(d.volatile) == 0 && !d.cloc
 // compiler's own rule graph, in which a reference that is not constant leads to
 // every rule it could stand for, and takes the constant prefix of every reference
 // into input. Values reach a rule by no other way, so what it reports is never
-// too little.
-func dependenciesOf(c *ast.Compiler, entrypoint ast.Ref) *dependencies {
-	w := &walker{compiler: c, seen: map[*ast.Rule]bool{}, found: &dependencies{}}
-	for _, r := range c.GetRules(entrypoint) {
+// too little. Rules that the entrypoint only names in a text are given as well.
+func dependenciesOf(c *ast.Compiler, entrypoint ast.Ref, named ...*ast.Rule) *dependencies {
+	w := reach(c, entrypoint)
+	for _, r := range named {
 		w.rule(r)
 	}
 	d := w.found
@@ -51,6 +51,15 @@ func dependenciesOf(c *ast.Compiler, entrypoint ast.Ref) *dependencies {
 		d.split(keysOf(ref))
 	}
 	return d
+}
+
+// reach walks the rules that a reference leads to.
+func reach(c *ast.Compiler, ref ast.Ref) *walker {
+	w := &walker{compiler: c, seen: map[*ast.Rule]bool{}, found: &dependencies{}}
+	for _, r := range c.GetRules(ref) {
+		w.rule(r)
+	}
+	return w
 }
 
 func (d *dependencies) split(path []string) {

@@ -226,6 +226,9 @@ func (e *Engine) warn(complaints []Complaint) {
 	if e.refused != "" {
 		return // OPA has taken it, we have not
 	}
+	if s := e.current.Load(); s != nil {
+		complaints = append(complaints, s.faults...)
+	}
 	for _, c := range complaints {
 		e.warnings = append(e.warnings, c.String())
 		e.log.Warn().Str("complaint", c.String()).Msg("policy in use, but it may not say what is meant")

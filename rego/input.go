@@ -21,15 +21,16 @@ const (
 // comments become its descriptions, `omitempty` makes a field optional, `enum`
 // lists its words. No literal, no bind value and no token ever is in here.
 type Input struct {
-	Version    int        `json:"version" const:"1"`
-	Phase      string     `json:"phase" enum:"session,statement"`
-	Time       Time       `json:"time"`
-	Identity   Identity   `json:"identity"`
-	Connection Connection `json:"connection"`
-	Grant      *Grant     `json:"grant,omitempty"`
-	Session    Session    `json:"session"`
-	Approval   *Approval  `json:"approval,omitempty"`
-	Statement  *Statement `json:"statement,omitempty"`
+	Version    int            `json:"version" const:"1"`
+	Phase      string         `json:"phase" enum:"session,statement"`
+	Time       Time           `json:"time"`
+	Identity   Identity       `json:"identity"`
+	Connection Connection     `json:"connection"`
+	Grant      *Grant         `json:"grant,omitempty"`
+	Session    Session        `json:"session"`
+	Approval   *Approval      `json:"approval,omitempty"`
+	Statement  *Statement     `json:"statement,omitempty"`
+	Row        map[string]any `json:"row,omitempty"` // a row of a table by column, in rules below policy.NAME.rows only
 }
 
 // Time is the proxy's clock when the decision was asked for. Prefer it to

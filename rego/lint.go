@@ -10,11 +10,11 @@ import (
 // asked are the rules of a policy that the library asks for.
 var asked = map[string][]string{
 	"session":   {"allow", "deny", "require_approval", "privileges", "ttl"},
-	"statement": {"allow", "deny", "require_approval", "mask", "limits", "opaque", "trusted_functions", "trusted_kinds", "trusted_relations"},
+	"statement": {"allow", "deny", "require_approval", "mask", "filter", "limits", "opaque", "trusted_functions", "trusted_kinds", "trusted_relations"},
 }
 
 // collecting are those of them that must be sets.
-var collecting = []string{"deny", "require_approval", "mask", "privileges", "trusted_functions", "trusted_kinds", "trusted_relations"}
+var collecting = []string{"deny", "require_approval", "mask", "filter", "privileges", "trusted_functions", "trusted_kinds", "trusted_relations"}
 
 var limitNames = []string{"rows", "bytes", "duration"}
 

@@ -36,6 +36,9 @@ type snapshot struct {
 	revision   string
 	session    entrypoint[SessionDecision]
 	statement  entrypoint[StatementDecision]
+	rows       rowRules
+	filtered   bool        // a policy filters rows
+	faults     []Complaint // about rules that choose rows, which refuse when they are asked
 }
 
 // entrypoint is one rule that decides, and what was decided by it.
@@ -75,17 +78,19 @@ func newSnapshot(ctx context.Context, m *plugins.Manager, txn storage.Transactio
 	if s.revision, err = revision(ctx, m.Store, txn); err != nil {
 		return nil, err
 	}
+	options := []func(*rego.Rego){
+		rego.Compiler(compiler),
+		rego.Store(inmem.NewFromASTObject(data)),
+		rego.Runtime(m.Info),
+		rego.StrictBuiltinErrors(true),
+		rego.InterQueryBuiltinCache(builtins.queries),
+		rego.InterQueryBuiltinValueCache(builtins.values),
+	}
 	prepare := func(ref ast.Ref) (rego.PreparedEvalQuery, error) {
-		return rego.New(
+		return rego.New(append(slices.Clone(options),
 			rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(ref)))),
-			rego.Compiler(compiler),
-			rego.Store(inmem.NewFromASTObject(data)),
-			rego.Runtime(m.Info),
-			rego.StrictBuiltinErrors(true),
-			rego.InterQueryBuiltinCache(builtins.queries),
-			rego.InterQueryBuiltinValueCache(builtins.values),
 			rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }),
-		).PrepareForEval(ctx)
+		)...).PrepareForEval(ctx)
 	}
 	s.session.decode, s.statement.decode = decodeSession, decodeStatement
 	if s.session.query, err = prepare(sessionEntrypoint); err != nil {
@@ -95,7 +100,10 @@ func newSnapshot(ctx context.Context, m *plugins.Manager, txn storage.Transactio
 		return nil, err
 	}
 	s.session.depends = dependenciesOf(compiler, sessionEntrypoint)
-	s.statement.depends = dependenciesOf(compiler, statementEntrypoint)
+	s.statement.depends = dependenciesOf(compiler, statementEntrypoint, compiler.GetRulesDynamic(rowsRoot)...)
+	s.rows = prepareRows(ctx, compiler, options)
+	s.filtered = len(compiler.GetRulesDynamic(filterRules)) > 0
+	s.faults = s.rows.faults(ctx, compiler)
 	return s, s.canary(ctx)
 }
 
@@ -230,7 +238,10 @@ func (p *entrypoint[D]) evaluate(ctx context.Context, in *Input, s *snapshot) (d
 	if !ok {
 		return nil, errors.New("the decision is no term")
 	}
-	return p.decode(term.Value, made{s.generation, s.revision, ruleLabels(&tracker)})
+	rows := func(path string) (Condition, error) {
+		return s.rows.condition(ctx, path, input, time.Unix(0, in.Time.NowNS))
+	}
+	return p.decode(term.Value, made{s.generation, s.revision, ruleLabels(&tracker), rows, s.filtered})
 }
 
 // ruleLabels are the ids that METADATA gives to the rules that spoke.

@@ -11,6 +11,7 @@ package sallyport.statement
 
 import data.sallyport.bindings
 import data.sallyport.escape
+import data.sallyport.filtering
 import data.sallyport.masking
 import data.sallyport.reason
 import data.sallyport.sql
@@ -24,6 +25,7 @@ decision := {
 	"effect": effect,
 	"reasons": reasons,
 	"masks": masks,
+	"filters": filters,
 	"limits": limits,
 	"approval": approval,
 	"record": record,
@@ -155,7 +157,7 @@ trusted_kinds contains kind if {
 # A rule of the wrong type would otherwise say nothing at all.
 deny contains {"policy": name, "message": message, "rule": "sallyport/policy"} if {
 	some name in bindings.policies
-	some rule in {"deny", "mask", "require_approval", "trusted_functions", "trusted_kinds", "trusted_relations"}
+	some rule in {"deny", "filter", "mask", "require_approval", "trusted_functions", "trusted_kinds", "trusted_relations"}
 	value := data.policy[name].statement[rule]
 	not is_set(value)
 	message := $"statement.{rule} must be a set: write `{rule} contains ...`"
@@ -176,6 +178,16 @@ deny contains {
 	some name in bindings.policies
 	some mask in data.policy[name].statement.mask
 	not masking.normalize(mask)
+}
+
+deny contains {
+	"policy": name,
+	"message": "statement.filter contains a filter that is not understood: want a table and a where",
+	"rule": "sallyport/policy",
+} if {
+	some name in bindings.policies
+	some filter in data.policy[name].statement.filter
+	not filtering.well_formed(filter)
 }
 
 deny contains {"policy": name, "message": "bound, but no such policy is loaded", "rule": "sallyport/policy"} if {
@@ -235,6 +247,17 @@ masks := masking.strictest({mask |
 })
 
 touched contains column.id if some column in input.statement.columns
+
+# METADATA
+# scope: document
+# description: |
+#   Row filters of all policies in force, for the tables the statement touches. Each
+#   of them holds: a row is shown that satisfies all filters of its table.
+filters contains {"policy": name, "table": filter.table, "where": filter.where} if {
+	some name in bindings.policies
+	some filter in data.policy[name].statement.filter
+	filter.table in {table.id | some table in input.statement.tables}
+}
 
 limits[name] := value if {
 	some name in {"rows", "bytes"}

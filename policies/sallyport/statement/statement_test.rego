@@ -386,3 +386,33 @@ test_limits_are_the_lowest if {
 	})
 	decision.limits == {"rows": 10, "duration": "30s"}
 }
+
+filter(table) := {"table": table, "where": "data.policy.one.rows.t"}
+
+test_filters_of_all_policies_hold if {
+	decision := decide(agent, two, {
+		"one": {"statement": {"allow": true, "filter": {filter("public.t"), filter("public.other")}}},
+		"two": {"statement": {"filter": {{"table": "public.t", "where": {"column": "c", "eq": 1}}}}},
+		"three": {"statement": {"filter": {{"table": "public.t", "where": {"column": "c", "eq": 3}}}}},
+	})
+	decision.effect == "allow"
+	decision.filters == {
+		{"policy": "one", "table": "public.t", "where": "data.policy.one.rows.t"},
+		{"policy": "two", "table": "public.t", "where": {"column": "c", "eq": 1}},
+	}
+}
+
+test_no_filters if {
+	decide(agent, one, {"one": {"statement": {"allow": true}}}).filters == set()
+}
+
+test_filters_that_are_not_understood_deny[why] if {
+	some why, said in {
+		"no set": filter("public.t"),
+		"an array": [filter("public.t")],
+		"SQL": {{"table": "public.t", "where": "tenant = 1"}},
+		"a slip": {{"table": "public.t", "were": "data.policy.one.rows.t"}},
+		"of another table": {{"table": "public.other", "where": true}},
+	}
+	decide(agent, one, {"one": {"statement": {"allow": true, "filter": said}}}).effect == "deny"
+}

@@ -14,7 +14,7 @@ deny contains "nor this"
 
 statement.limits.row := 5
 
-statement.helper if sql.read_only
+statement.reading if sql.read_only
 
 session.require_approval := "me"
 
