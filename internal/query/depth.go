@@ -19,15 +19,9 @@ func checkDepth(sql string, maxTokens int) error {
 	if len(sql) <= maxDepth && len(sql) <= maxTokens {
 		return nil // a token has at least one byte
 	}
-	scan, err := pg_query.Scan(sql)
+	tokens, err := ScanTokens(sql)
 	if err != nil {
 		return parseError(err)
-	}
-	tokens := scan.Tokens[:0]
-	for _, t := range scan.Tokens {
-		if t.Token != pg_query.Token_SQL_COMMENT && t.Token != pg_query.Token_C_COMMENT {
-			tokens = append(tokens, t)
-		}
 	}
 	if len(tokens) > maxTokens {
 		return &Error{Code: codeTooLarge,

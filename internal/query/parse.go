@@ -16,6 +16,8 @@ type Statement struct {
 	Source       string // the whole text
 	Node         *pg_query.Node
 	Index, Count int
+
+	start int // of Text in Source
 }
 
 // Limits cap what is given to the parser. Zero values stand for the defaults.
@@ -41,28 +43,27 @@ func Parse(sql string, lim Limits) ([]*Statement, error) {
 	}
 	statements := make([]*Statement, len(tree.Stmts))
 	for i, raw := range tree.Stmts {
-		text, ok := slice(sql, int(raw.StmtLocation), int(raw.StmtLen))
+		start, text, ok := slice(sql, int(raw.StmtLocation), int(raw.StmtLen))
 		if !ok || raw.Stmt == nil || raw.Stmt.Node == nil {
 			return nil, &Error{Code: codeSyntax, Message: "sallyport: the statement's bounds could not be found"}
 		}
-		statements[i] = &Statement{Text: text, Source: sql, Node: raw.Stmt, Index: i, Count: len(tree.Stmts)}
+		statements[i] = &Statement{Text: text, Source: sql, Node: raw.Stmt, Index: i, Count: len(tree.Stmts), start: start}
 	}
 	return statements, nil
 }
 
 // slice cuts one statement out; a length of 0 means to the end.
-func slice(sql string, from, length int) (string, bool) {
+func slice(sql string, from, length int) (start int, text string, ok bool) {
 	to := from + length
 	if length == 0 {
 		to = len(sql)
 	}
 	if from < 0 || to < from || to > len(sql) {
-		return "", false
+		return 0, "", false
 	}
-	return strings.TrimRight(trimLeft(sql[from:to]), " \t\r\n\f\v;"), true
+	text = strings.TrimLeft(sql[from:to], " \t\r\n\f\v")
+	return to - len(text), strings.TrimRight(text, " \t\r\n\f\v;"), true
 }
-
-func trimLeft(s string) string { return strings.TrimLeft(s, " \t\r\n\f\v") }
 
 func checkText(sql string, lim Limits) error {
 	if lim.Bytes <= 0 {

@@ -14,9 +14,10 @@ import (
 // the very types that pg_query.Parse returns.
 type treePlan struct {
 	typ     reflect.Type
-	fields  []treeField    // in the parser's order
-	members map[string]int // of a Node: fields by name
-	place   int            // of A_Const: its field for the place in the text
+	fields  []treeField          // in the parser's order
+	members map[string]int       // of a Node: fields by name
+	types   map[reflect.Type]int // of a Node: fields by the type of their wrapper
+	one     int                  // of a Node: where the wrapper is in the Go struct
 }
 
 type treeField struct {
@@ -26,6 +27,7 @@ type treeField struct {
 	message *treePlan
 	enum    map[string]int32
 	wrapper reflect.Type // of a member of a one-of
+	pointer reflect.Type // to the wrapper
 	whole   reflect.Type // of a member of a Node: node, wrapper and message in one piece
 	place   bool         // a place in the text
 	bounds  bool         // the bounds of an array's type
@@ -74,16 +76,13 @@ func (plans treePlans) of(typ reflect.Type) *treePlan {
 	}
 	m := sample.ProtoReflect()
 	if typ == nodeType.Elem() {
-		p.members = map[string]int{}
+		p.members, p.types = map[string]int{}, map[reflect.Type]int{}
 	}
 	for i := range m.Descriptor().Fields().Len() {
 		d := m.Descriptor().Fields().Get(i)
 		f := plans.field(m, typ, d)
 		if p.members != nil {
-			p.members[f.name] = len(p.fields)
-		}
-		if f.place {
-			p.place = len(p.fields)
+			p.members[f.name], p.types[f.wrapper], p.one = len(p.fields), len(p.fields), f.index
 		}
 		p.fields = append(p.fields, f)
 	}
@@ -154,7 +153,8 @@ func (plans treePlans) member(m protoreflect.Message, typ reflect.Type, d protor
 			continue
 		}
 		f.index = i
-		f.wrapper = v.Field(i).Elem().Type().Elem()
+		f.pointer = v.Field(i).Elem().Type()
+		f.wrapper = f.pointer.Elem()
 		message := f.wrapper.Field(0).Type.Elem()
 		f.kind, f.message = treeMessage, plans.of(message)
 		if typ == nodeType.Elem() {

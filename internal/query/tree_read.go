@@ -24,6 +24,13 @@ func ParseTree(sql string) (*pg_query.ParseResult, error) {
 	return pg_query.Parse(sql)
 }
 
+// SameTree reports whether a text is one statement that has the tree, places in the
+// text aside. False may also mean that this was not to be found out so cheaply.
+func SameTree(sql string, want *pg_query.Node) bool {
+	text, err := pg_query.ParseToJSON(sql)
+	return err == nil && sameTree(text, sql, want)
+}
+
 // readTree reads the parser's JSON; nil when it is not as expected.
 func readTree(text, sql string) *pg_query.ParseResult {
 	tree := &pg_query.ParseResult{}
@@ -41,6 +48,11 @@ type treeReader struct {
 	sql  string // what was parsed
 
 	inBounds bool // of an array's type
+
+	// Where a tree is compared: the place last read, and the constant of which the
+	// JSON says no number.
+	location int
+	unsure   *pg_query.Integer
 }
 
 func (r *treeReader) take(c byte) bool {
@@ -242,22 +254,29 @@ func (r *treeReader) messages(f *treeField, v reflect.Value) bool {
 	return true
 }
 
-// integer finds out what a constant of no number is: the JSON leaves out zero, and
-// whatever is below. The text tells which.
+// integer completes a constant of no number.
 func (r *treeReader) integer(c *pg_query.A_Const) bool {
 	i, is := c.Val.(*pg_query.A_Const_Ival)
 	if !is || i.Ival.Ival != 0 {
 		return true
 	}
-	if c.Location < 0 || int(c.Location) >= len(r.sql) {
-		return false
+	var ok bool
+	i.Ival.Ival, ok = r.integerAt(int(c.Location))
+	return ok
+}
+
+// integerAt finds out what a constant is of which the JSON says no number: it leaves
+// out zero, and whatever is below. The text tells which.
+func (r *treeReader) integerAt(location int) (int32, bool) {
+	if location < 0 || location >= len(r.sql) {
+		return 0, false
 	}
-	text := r.sql[c.Location:]
+	text := r.sql[location:]
 	if text[0] == '0' {
-		return true
+		return 0, true
 	}
 	if text[0] != '-' {
-		return false
+		return 0, false
 	}
 	digits := strings.TrimLeft(text[1:], " ")
 	end := 0
@@ -265,11 +284,10 @@ func (r *treeReader) integer(c *pg_query.A_Const) bool {
 		end++
 	}
 	if end == 0 || end < len(digits) && strings.IndexByte(" )],;\n", digits[end]) < 0 {
-		return false // not plainly an integer
+		return 0, false // not plainly an integer
 	}
 	n, err := strconv.ParseInt("-"+digits[:end], 10, 32)
-	i.Ival.Ival = int32(n)
-	return err == nil
+	return int32(n), err == nil
 }
 
 func (r *treeReader) boolean() (value, ok bool) {

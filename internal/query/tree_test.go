@@ -3,12 +3,14 @@ package query
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 
 	pg_query "github.com/pganalyze/pg_query_go/v5"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // TestTree: what is read of the parser's JSON is what pg_query.Parse returns, for all
@@ -31,6 +33,7 @@ func TestTree(t *testing.T) {
 			t.Logf("left to protobuf: %.120s", sql)
 		case proto.Equal(got, want):
 			read++
+			checkSame(t, sql, want)
 		default:
 			t.Errorf("%s\nread as %v\nwant %v", sql, got, want)
 		}
@@ -38,6 +41,152 @@ func TestTree(t *testing.T) {
 	t.Logf("%d read, %d left to protobuf", read, left)
 	if read < 1000 || left*100 > read {
 		t.Errorf("%d read, but %d left to protobuf", read, left)
+	}
+}
+
+// checkSame checks that a text has its tree and its copy has it too, and none that
+// differs anywhere.
+func checkSame(t testing.TB, sql string, tree *pg_query.ParseResult) {
+	t.Helper()
+	if len(tree.Stmts) != 1 || len(sql) > 500 {
+		return
+	}
+	text, err := pg_query.ParseToJSON(sql)
+	if err != nil || !sameTree(text, sql, tree.Stmts[0].Stmt) {
+		t.Errorf("%s\nis not its tree, %v", sql, err)
+		return
+	}
+	pairs := 0
+	st := Statement{Node: tree.Stmts[0].Stmt}
+	made := st.Copy(func(original, made any) {
+		pairs++
+		if original == made || reflect.TypeOf(original) != reflect.TypeOf(made) {
+			t.Errorf("%s: %T visited with %T", sql, original, made)
+		}
+	})
+	if !proto.Equal(made, st.Node) || !sameTree(text, sql, made) {
+		t.Errorf("%s\ncopied as %v", sql, made)
+	}
+	messages := 0
+	changes(made.ProtoReflect(), func(what string) {
+		messages++
+		if sameTree(text, sql, made) {
+			t.Errorf("%s\nis said to be the same with %s", sql, what)
+		}
+	})
+	if pairs == 0 || messages == 0 {
+		t.Errorf("%s: nothing visited", sql)
+	}
+	if !proto.Equal(made, st.Node) {
+		t.Errorf("%s: the copy shares with the original, or a change was not undone", sql)
+	}
+}
+
+// changes makes one change after the other to a tree, and undoes it.
+func changes(m protoreflect.Message, changed func(what string)) {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		d := fields.Get(i)
+		what := string(d.FullName())
+		before := m.Get(d)
+		switch {
+		case strings.HasSuffix(what, "location") || strings.HasSuffix(what, "stmt_len"):
+		case d.IsList():
+			if d.Message() == nil {
+				continue
+			}
+			list := m.Mutable(d).List()
+			list.Append(list.NewElement())
+			changed("more in " + what)
+			list.Truncate(list.Len() - 1)
+			for j := range list.Len() {
+				changes(list.Get(j).Message(), changed)
+			}
+			if n := list.Len(); n > 0 {
+				last := list.Get(n - 1)
+				list.Truncate(n - 1)
+				changed("less in " + what)
+				list.Append(last)
+			} else {
+				m.Clear(d)
+			}
+		case d.Message() != nil && m.Has(d):
+			changes(before.Message(), changed)
+			m.Clear(d)
+			changed("no " + what)
+			m.Set(d, before)
+		case d.Message() != nil:
+			if d.ContainingOneof() == nil {
+				m.Set(d, m.NewField(d))
+				changed("some " + what)
+				m.Clear(d)
+			}
+		default:
+			m.Set(d, otherValue(d.Kind(), before))
+			changed("another " + what)
+			m.Set(d, before)
+		}
+	}
+}
+
+func otherValue(kind protoreflect.Kind, v protoreflect.Value) protoreflect.Value {
+	switch kind {
+	case protoreflect.StringKind:
+		return protoreflect.ValueOfString(v.String() + "x")
+	case protoreflect.BoolKind:
+		return protoreflect.ValueOfBool(!v.Bool())
+	case protoreflect.EnumKind:
+		return protoreflect.ValueOfEnum(v.Enum() + 1)
+	case protoreflect.Int32Kind:
+		return protoreflect.ValueOfInt32(int32(v.Int()) ^ 1)
+	case protoreflect.Int64Kind:
+		return protoreflect.ValueOfInt64(v.Int() ^ 1)
+	case protoreflect.Uint32Kind:
+		return protoreflect.ValueOfUint32(uint32(v.Uint()) ^ 1)
+	case protoreflect.Uint64Kind:
+		return protoreflect.ValueOfUint64(v.Uint() ^ 1)
+	default:
+		return protoreflect.ValueOfFloat64(v.Float() + 1)
+	}
+}
+
+// TestCopyPlaces: a copy counts places from the beginning of its own text.
+func TestCopyPlaces(t *testing.T) {
+	const second = "SELECT a.b, -1, f(x::int[]) FROM t a"
+	statements, err := Parse(" SELECT 1; /* x */ ;  \n"+second+" ;", Limits{})
+	if err != nil || len(statements) != 2 || statements[1].Text != second {
+		t.Fatalf("%+v, %v", statements, err)
+	}
+	alone, err := ParseTree(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := statements[1].Copy(func(_, _ any) {}); !proto.Equal(got, alone.Stmts[0].Stmt) {
+		t.Errorf("got %v, want %v", got, alone.Stmts[0].Stmt)
+	}
+}
+
+// TestScanTokens: tokens are those of pg_query.Scan without comments.
+func TestScanTokens(t *testing.T) {
+	for _, sql := range treeTexts(t) {
+		want, wantErr := pg_query.Scan(sql)
+		got, err := ScanTokens(sql)
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("%s: %v and %v", sql, err, wantErr)
+		}
+		i := 0
+		for _, token := range want.GetTokens() {
+			if token.Token == pg_query.Token_SQL_COMMENT || token.Token == pg_query.Token_C_COMMENT {
+				continue
+			}
+			if i == len(got) || !proto.Equal(got[i], token) {
+				t.Fatalf("%s: token %d is not %v", sql, i, token)
+			}
+			i++
+		}
+		if i != len(got) {
+			t.Fatalf("%s: %d tokens, want %d", sql, len(got), i)
+		}
 	}
 }
 
@@ -99,8 +248,12 @@ func FuzzTree(f *testing.F) {
 			return
 		}
 		if got := readTree(text, sql); got != nil {
-			if want, err := pg_query.Parse(sql); err != nil || !proto.Equal(got, want) {
+			want, err := pg_query.Parse(sql)
+			if err != nil || !proto.Equal(got, want) {
 				t.Errorf("%s\nread as %v\nwant %v, %v", sql, got, want, err)
+			}
+			if len(sql) < 200 {
+				checkSame(t, sql, want)
 			}
 		}
 	})

@@ -81,7 +81,7 @@ func TestJudgedIsWhatIsWritten(t *testing.T) {
 	st.Text = "SELECT email FROM customers WHERE id = 2"
 	a.Statement = &st
 	_, err := Statement(Request{Analysis: &a, Snapshot: d.snapshot, Masks: readMasks(t, "texts")})
-	if err == nil || !strings.Contains(err.Error(), "its text is not what was judged") {
+	if err == nil || !strings.Contains(err.Error(), "it would not be what was meant") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	pg_query "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/sallyport/sallyport/internal/query"
 )
 
 // edit puts text in the place of a piece of the client's statement.
@@ -73,17 +75,11 @@ type tokens struct {
 }
 
 func scanTokens(sql string) (*tokens, error) {
-	result, err := pg_query.Scan(sql)
+	list, err := query.ScanTokens(sql)
 	if err != nil {
 		return nil, internal("its tokens could not be found")
 	}
-	t := &tokens{sql: sql}
-	for _, token := range result.Tokens {
-		if token.Token != pg_query.Token_C_COMMENT && token.Token != pg_query.Token_SQL_COMMENT {
-			t.list = append(t.list, token)
-		}
-	}
-	return t, nil
+	return &tokens{sql: sql, list: list}, nil
 }
 
 // at returns the index of the token that begins there, or -1.

@@ -54,30 +54,29 @@ func firstLocation(n *pg_query.Node) int32 {
 }
 
 // match compares two trees, places in the text aside, and returns where they first
-// differ, "" if nowhere. It visits each pair of messages on the way, outer ones
-// first, so that a node of the one is found in the other.
-func match(a, b *pg_query.Node, visit func(a, b any)) string {
-	return differ(reflect.ValueOf(a), reflect.ValueOf(b), visit)
+// differ, "" if nowhere.
+func match(a, b *pg_query.Node) string {
+	return differ(reflect.ValueOf(a), reflect.ValueOf(b))
 }
 
-func differ(a, b reflect.Value, visit func(a, b any)) string {
+func differ(a, b reflect.Value) string {
 	switch a.Kind() {
 	case reflect.Interface:
 		if a.IsNil() || b.IsNil() || a.Elem().Type() != b.Elem().Type() {
 			return unless(a.IsNil() && b.IsNil(), a)
 		}
-		return differ(a.Elem(), b.Elem(), visit)
+		return differ(a.Elem(), b.Elem())
 	case reflect.Pointer:
 		if a.IsNil() || b.IsNil() {
 			return unless(a.IsNil() && b.IsNil(), a)
 		}
-		return differMessage(a, b, visit)
+		return differMessage(a, b)
 	case reflect.Slice:
 		if a.Len() != b.Len() {
 			return unless(false, a)
 		}
 		for i := range a.Len() {
-			if at := differ(a.Index(i), b.Index(i), visit); at != "" {
+			if at := differ(a.Index(i), b.Index(i)); at != "" {
 				return at
 			}
 		}
@@ -95,12 +94,9 @@ func differ(a, b reflect.Value, visit func(a, b any)) string {
 	}
 }
 
-func differMessage(a, b reflect.Value, visit func(a, b any)) string {
-	if visit != nil {
-		visit(a.Interface(), b.Interface())
-	}
+func differMessage(a, b reflect.Value) string {
 	for _, f := range fieldsOf(a.Type().Elem()) {
-		if at := differ(a.Elem().Field(f.index), b.Elem().Field(f.index), visit); at != "" {
+		if at := differ(a.Elem().Field(f.index), b.Elem().Field(f.index)); at != "" {
 			if f.name == "Node" {
 				return at // the one-of inside a node says nothing
 			}
