@@ -14,7 +14,8 @@ type Analysis struct {
 	Statement *Statement // what was analysed
 	Shape     Shape      // what policies see
 	Scans     []*Scan    // every place a relation of the catalog is read in a FROM clause, for rewriting
-	Reads     []*Read    // reads of columns that are not through a Scan: of DML targets, COPY, whole rows…
+	Targets   []*Target  // the relations whose rows it changes, each with the places that refer to its columns
+	Reads     []*Read    // reads of columns that are through neither a Scan nor a TargetRef: whole rows of targets, COPY…
 
 	// Refusal is set when the statement is of a kind sallyport never forwards,
 	// whatever the policy says (0A000), or cannot exist (42601).
@@ -120,7 +121,56 @@ type Lineage struct {
 	Plain bool // it is one table's column as it is
 }
 
-// Read is a read of a column outside of a Scan.
+// Target is the relation that INSERT, UPDATE, DELETE, MERGE or COPY FROM changes.
+type Target struct {
+	Node      *pg_query.RangeVar // inside Analysis.Statement's tree
+	Relation  *catalog.Relation
+	Statement any                // the *pg_query.InsertStmt, UpdateStmt, DeleteStmt, MergeStmt or CopyStmt, inside the tree
+	Lineage   map[string]Lineage // as of a Scan
+	Refs      []*TargetRef       // where its columns are read, and can be read masked
+	Inferred  []*catalog.Column  // named by ON CONFLICT (…), which tells which index is meant and reads nothing
+	Inserts   bool               // there may be new rows
+	Assigned  []*catalog.Column  // columns given values, other than their own
+	given     map[*catalog.Column]bool
+}
+
+// TargetRef is one place in a statement that reads a column of its target, or
+// lists columns of it by a star.
+type TargetRef struct {
+	Node   *pg_query.ColumnRef // inside Analysis.Statement's tree
+	Column *catalog.Column     // nil for a star
+	Star   []StarColumn        // what a star stands for
+	How    string              // in words, for a refusal: "the WHERE clause of UPDATE"
+	// Kept: the value goes nowhere but back into the column: SET email =
+	// COALESCE($1, email).
+	Kept bool
+}
+
+// Columns are those of the target that the place shows.
+func (r *TargetRef) Columns() []*catalog.Column {
+	if r.Column != nil {
+		return []*catalog.Column{r.Column}
+	}
+	var columns []*catalog.Column
+	for _, c := range r.Star {
+		if c.Column != nil {
+			columns = append(columns, c.Column)
+		}
+	}
+	return columns
+}
+
+// StarColumn is a column that a star stands for.
+type StarColumn struct {
+	Name string
+	// Qualifier has to stand before the name, which is not enough by itself; nil
+	// when it is. What a star of one relation lists is qualified as the star is.
+	Qualifier []string
+	Column    *catalog.Column // of the target; nil for others
+	Ambiguous bool            // there is no name for it but the star
+}
+
+// Read is a read of a column that is neither a Scan nor a TargetRef.
 type Read struct {
 	Column string // id
 	How    string // in words, for a refusal: "the WHERE clause of UPDATE"

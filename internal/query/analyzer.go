@@ -54,13 +54,16 @@ type state struct {
 	parameters map[int]string
 	given      map[int]catalog.OID // the first type that each parameter was given
 
-	aggregates int    // nesting of aggregates around what is being looked at
-	how        string // in words, where columns of a DML target are being read
-	changes    bool   // data-modifying somewhere
-	unfiltered bool   // an UPDATE or DELETE without WHERE
-	into       bool   // SELECT … INTO
-	rows       bool   // what a statement about objects names is listed with all its columns
-	nested     bool   // inside EXPLAIN, COPY or CREATE: not a statement by itself
+	aggregates int                 // nesting of aggregates around what is being looked at
+	how        string              // in words, where columns of a DML target are being read
+	ref        *pg_query.ColumnRef // the reference that is being looked at, nil for what is none
+	listed     *TargetRef          // the star of a list that is being expanded
+	inferring  bool                // in the conflict target of INSERT
+	changes    bool                // data-modifying somewhere
+	unfiltered bool                // an UPDATE or DELETE without WHERE
+	into       bool                // SELECT … INTO
+	rows       bool                // what a statement about objects names is listed with all its columns
+	nested     bool                // inside EXPLAIN, COPY or CREATE: not a statement by itself
 }
 
 type tableKey struct{ id, via string }
@@ -204,31 +207,6 @@ func (s *state) unresolvedList() []string {
 	}
 	sort.Strings(list)
 	return list
-}
-
-// read notes a read of a DML target's column, and of what the column is made of.
-func (s *state) read(r *catalog.Relation, c *catalog.Column, only bool) {
-	s.addTable(Table{ID: r.ID(), Schema: r.Schema, Name: r.Name, Kind: r.Kind, Access: []string{"read"}, Via: s.via})
-	s.addRead(columnID(r, c.Name), s.how)
-	for _, k := range s.kin(r, only) {
-		same := k.Column(c.Name)
-		if same == nil {
-			continue
-		}
-		s.addTable(Table{ID: k.ID(), Schema: k.Schema, Name: k.Name, Kind: k.Kind, Access: []string{"read"}, Via: r.ID()})
-		s.addRead(columnID(k, c.Name), s.how)
-		for _, source := range k.Sources(same) {
-			s.addRead(columnID(k, source.Name), s.how+", through the generated column "+columnID(k, c.Name))
-		}
-	}
-	for _, source := range r.Sources(c) {
-		s.addRead(columnID(r, source.Name), s.how+", through the generated column "+columnID(r, c.Name))
-	}
-	if summary := s.viewOf(r); summary != nil {
-		for _, base := range summary.lineage(columnIndex(r, c)).Bases {
-			s.addRead(base, s.how+", through the view "+r.ID())
-		}
-	}
 }
 
 func (s *state) addRead(id, how string) {

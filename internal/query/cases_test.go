@@ -181,6 +181,9 @@ func tellRest(a *Analysis, line func(name, format string, args ...any)) {
 			}
 		}
 	}
+	for _, target := range a.Targets {
+		tellTarget(target, line)
+	}
 	for _, r := range a.Reads {
 		line("reads", "%s in %s", r.Column, r.How)
 	}
@@ -219,6 +222,38 @@ func groupedColumn(c GroupColumn) string {
 		return c.Qualifier + "." + c.Name
 	}
 	return c.Name
+}
+
+func tellTarget(t *Target, line func(name, format string, args ...any)) {
+	columnNames := func(columns []*catalog.Column) string {
+		var names []string
+		for _, c := range columns {
+			names = append(names, c.Name)
+		}
+		return strings.Join(names, " ")
+	}
+	line("target", "%s(%s)%s", t.Relation.ID(), columnNames(t.Assigned), map[bool]string{true: " inserts"}[t.Inserts])
+	if len(t.Inferred) > 0 {
+		line("inferred", "%s", columnNames(t.Inferred))
+	}
+	for _, ref := range t.Refs {
+		if ref.Column != nil {
+			line("refers", "%s in %s%s", ref.Column.Name, ref.How, map[bool]string{true: ", kept"}[ref.Kept])
+			continue
+		}
+		var names []string
+		for _, c := range ref.Star {
+			name := strings.Join(append(append([]string(nil), c.Qualifier...), c.Name), ".")
+			if c.Ambiguous {
+				name += "?"
+			}
+			if c.Column == nil {
+				name = "(" + name + ")"
+			}
+			names = append(names, name)
+		}
+		line("refers", "* %s in %s", strings.Join(names, " "), ref.How)
+	}
 }
 
 func via(id string) string {

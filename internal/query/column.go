@@ -12,7 +12,7 @@ func (s *state) columnRef(ref *pg_query.ColumnRef, sc *scope) value {
 		return value{}
 	}
 	if len(parts) == 1 {
-		return s.bareName(parts[0], sc)
+		return s.bareRef(parts[0], ref, sc)
 	}
 	qualifier, name := parts[:len(parts)-1], parts[len(parts)-1]
 	e := s.entryNamed(qualifier, sc)
@@ -21,6 +21,7 @@ func (s *state) columnRef(ref *pg_query.ColumnRef, sc *scope) value {
 		return value{}
 	}
 	if i := e.find(name); i >= 0 {
+		defer s.at(ref)()
 		return s.entryColumnValue(e, i)
 	}
 	if typ, system := systemColumns[name]; system && e.hasSystem() {
@@ -34,14 +35,24 @@ func (s *state) entryColumnValue(e *rangeEntry, i int) value {
 	return value{edges: []edge{{to: s.column(e, i), plain: true}}, typ: e.columns[i].typ}
 }
 
+// at notes which reference is looked at, until what it returns is called.
+func (s *state) at(ref *pg_query.ColumnRef) func() {
+	before := s.ref
+	s.ref = ref
+	return func() { s.ref = before }
+}
+
 // bareName is a column, or else the whole row of an item of FROM.
-func (s *state) bareName(name string, sc *scope) value {
+func (s *state) bareName(name string, sc *scope) value { return s.bareRef(name, nil, sc) }
+
+func (s *state) bareRef(name string, ref *pg_query.ColumnRef, sc *scope) value {
 	column, ambiguous := sc.findColumn(name)
 	switch {
 	case ambiguous:
 		s.unresolved("column " + quoted(name) + ", which is ambiguous")
 		return value{}
 	case column != nil:
+		defer s.at(ref)()
 		return s.refer(column)
 	}
 	if e := sc.findEntry("", name); e != nil {

@@ -39,7 +39,7 @@ func (s *state) copyQuery(node *pg_query.Node) {
 }
 
 func (s *state) copyIn(st *pg_query.CopyStmt) {
-	target := s.target(st.Relation, "insert")
+	target := s.target(st, st.Relation, "insert")
 	target.quiet = true // its columns are the rows that come in
 	columns := s.copied(st, target)
 	for _, name := range columns {

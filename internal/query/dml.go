@@ -7,7 +7,7 @@ import (
 )
 
 // target makes the entry of the relation a DML statement changes.
-func (s *state) target(rv *pg_query.RangeVar, access string) *rangeEntry {
+func (s *state) target(st any, rv *pg_query.RangeVar, access string) *rangeEntry {
 	s.changes = true
 	r := s.findRelation(rv.GetCatalogname(), rv.GetSchemaname(), rv.GetRelname())
 	if r == nil || r.Kind == catalog.Unknown {
@@ -18,7 +18,9 @@ func (s *state) target(rv *pg_query.RangeVar, access string) *rangeEntry {
 		s.refuse(unsupported("writing to relations of PostgreSQL itself is not supported", "Use SET for parameters."))
 	}
 	s.touchRows(r, !rv.Inh, access)
-	e := &rangeEntry{base: r, target: true, only: !rv.Inh, columns: relationColumns(r)}
+	e := &rangeEntry{base: r, target: true, only: !rv.Inh, columns: relationColumns(r),
+		dml: &Target{Node: rv, Relation: r, Statement: st, Lineage: s.lineage(r), Inserts: access == "insert"}}
+	s.out.Targets = append(s.out.Targets, e.dml)
 	if rv.Alias == nil {
 		e.schema = r.Schema
 	}
@@ -27,6 +29,14 @@ func (s *state) target(rv *pg_query.RangeVar, access string) *rangeEntry {
 
 // write marks a column of the target as written, without reading it.
 func (s *state) write(e *rangeEntry, name string) {
+	if i := e.find(name); i >= 0 {
+		e.dml.assign(e.columns[i].col)
+	}
+	s.writeBack(e, name)
+}
+
+// writeBack is write of what the column had before.
+func (s *state) writeBack(e *rangeEntry, name string) {
 	i := e.find(name)
 	if i < 0 || e.base == nil {
 		s.unresolved("column " + quoted(name) + " of " + quoted(e.alias))
@@ -49,7 +59,7 @@ func (s *state) reading(how string, do func()) {
 
 func (s *state) insert(st *pg_query.InsertStmt, outer *scope, ctes *cteScope) []output {
 	ctes = s.with(st.WithClause, outer, ctes)
-	target := s.target(st.Relation, "insert")
+	target := s.target(st, st.Relation, "insert")
 	var source []output
 	if st.SelectStmt != nil {
 		source = s.query(st.SelectStmt, outer, ctes)
@@ -108,12 +118,14 @@ func (s *state) subscripts(steps []*pg_query.Node, sc *scope) {
 func (s *state) onConflict(clause *pg_query.OnConflictClause, target *rangeEntry, sc *scope, columns []string, source []output) {
 	if infer := clause.Infer; infer != nil {
 		s.reading("the conflict target of INSERT", func() {
+			s.inferring = true
 			for _, node := range infer.IndexElems {
 				s.indexElement(node.GetIndexElem(), sc, filtered)
 			}
 			if infer.WhereClause != nil {
 				s.use(s.expression(infer.WhereClause, sc), filtered)
 			}
+			s.inferring = false
 		})
 	}
 	if clause.Action != pg_query.OnConflictAction_ONCONFLICT_UPDATE {
@@ -167,20 +179,39 @@ func (s *state) set(list []*pg_query.Node, target *rangeEntry, sc *scope) {
 			s.unknownNode(node)
 			continue
 		}
-		s.write(target, t.Name)
-		s.subscripts(t.Indirection, sc)
-		if m := t.Val.GetMultiAssignRef(); m != nil && m.Colno > 1 {
-			continue // the same source as the first column's
-		}
-		if t.Val != nil {
-			s.use(s.expression(t.Val, sc), derived)
-		}
+		s.setColumn(t, target, sc)
 	}
+}
+
+func (s *state) setColumn(t *pg_query.ResTarget, target *rangeEntry, sc *scope) {
+	var column *catalog.Column
+	if i := target.find(t.Name); i >= 0 {
+		column = target.columns[i].col
+	}
+	if len(t.Indirection) > 0 && column != nil { // a part of it is put into the rest
+		s.reading("an assignment to a part of it", func() { s.readWhole(target.base, column, target.only) })
+	}
+	s.subscripts(t.Indirection, sc)
+	if m := t.Val.GetMultiAssignRef(); t.Val == nil || m != nil && m.Colno > 1 { // the same source as the first column's
+		s.write(target, t.Name)
+		return
+	}
+	before := 0
+	if target.dml != nil {
+		before = len(target.dml.Refs)
+	}
+	v := s.expression(t.Val, sc)
+	s.use(v, derived)
+	if column == nil || target.dml == nil || len(t.Indirection) > 0 || !s.keep(target, column, t.Val, v, target.dml.Refs[before:]) {
+		s.write(target, t.Name)
+		return
+	}
+	s.writeBack(target, t.Name)
 }
 
 func (s *state) update(st *pg_query.UpdateStmt, outer *scope, ctes *cteScope) []output {
 	ctes = s.with(st.WithClause, outer, ctes)
-	target := s.target(st.Relation, "update")
+	target := s.target(st, st.Relation, "update")
 	sc := s.beside(target, st.FromClause, outer, ctes)
 	s.reading("the right side of SET", func() { s.set(st.TargetList, target, sc) })
 	s.where(st.WhereClause, sc, "the WHERE clause of UPDATE")
@@ -189,7 +220,7 @@ func (s *state) update(st *pg_query.UpdateStmt, outer *scope, ctes *cteScope) []
 
 func (s *state) delete(st *pg_query.DeleteStmt, outer *scope, ctes *cteScope) []output {
 	ctes = s.with(st.WithClause, outer, ctes)
-	target := s.target(st.Relation, "delete")
+	target := s.target(st, st.Relation, "delete")
 	sc := s.beside(target, st.UsingClause, outer, ctes)
 	s.where(st.WhereClause, sc, "the WHERE clause of DELETE")
 	return s.returning(st.ReturningList, sc, "RETURNING of DELETE")
@@ -242,8 +273,9 @@ func (s *state) merge(st *pg_query.MergeStmt, outer *scope, ctes *cteScope) []ou
 			s.unresolved("action of MERGE")
 		}
 	}
-	target := s.target(st.Relation, "read")
-	if target.base != nil {
+	target := s.target(st, st.Relation, "read")
+	if target.dml != nil {
+		target.dml.Inserts = contains(access, "insert")
 		s.touchRows(target.base, target.only, access...)
 	}
 	sc := s.beside(target, []*pg_query.Node{st.SourceRelation}, outer, ctes)

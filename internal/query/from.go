@@ -209,11 +209,15 @@ func (s *state) using(j *pg_query.JoinExpr, left, right fromItem) (merged, rest 
 func mergedColumn(kind pg_query.JoinType, l, r *visibleColumn) visibleColumn {
 	switch kind {
 	case pg_query.JoinType_JOIN_FULL:
-		return visibleColumn{name: l.name, typ: l.typ, parts: append(append([]columnPart(nil), l.parts...), r.parts...)}
+		return visibleColumn{name: l.name, typ: l.typ, using: true, parts: append(append([]columnPart(nil), l.parts...), r.parts...)}
 	case pg_query.JoinType_JOIN_RIGHT:
-		return *r
+		merged := *r
+		merged.using = true
+		return merged
 	default:
-		return *l
+		merged := *l
+		merged.using = true
+		return merged
 	}
 }
 

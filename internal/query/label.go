@@ -6,8 +6,8 @@ import (
 	pg_query "github.com/pganalyze/pg_query_go/v5"
 )
 
-// outputName is the name PostgreSQL gives a column without AS.
-func outputName(node *pg_query.Node) string {
+// OutputName is the name PostgreSQL gives a column without AS.
+func OutputName(node *pg_query.Node) string {
 	name, _ := figureName(node)
 	if name == "" {
 		return "?column?"

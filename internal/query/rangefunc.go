@@ -24,7 +24,7 @@ func (s *state) rangeFunction(rf *pg_query.RangeFunction, sc *scope) fromItem {
 		}
 		v := s.expression(items[0], sc)
 		s.use(v, derived)
-		name = outputName(items[0])
+		name = OutputName(items[0])
 		definitions := rf.Coldeflist
 		if len(items) > 1 && items[1].GetList() != nil {
 			definitions = items[1].GetList().Items

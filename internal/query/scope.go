@@ -14,6 +14,7 @@ type rangeEntry struct {
 	schema  string            // by which schema.relation.column refers to it; "" when it has an alias
 	only    bool              // under ONLY: without what inherits from the relation
 	target  bool              // a DML target: reads are listed one by one
+	dml     *Target           // the same, but for excluded
 	within  []*Scan           // of a subquery: the scans inside
 	quiet   bool              // excluded: what it shows is not read from the table
 	refs    map[int]bool      // columns referred to outside of aggregates
@@ -37,6 +38,7 @@ type visibleColumn struct {
 	parts []columnPart
 	typ   catalog.OID
 	plain bool
+	using bool // merged by JOIN … USING
 }
 
 type columnPart struct {
@@ -179,7 +181,7 @@ func (s *state) column(e *rangeEntry, i int) *cell {
 		e.scan.columns[c.col] = true
 	}
 	if e.target && !e.quiet && c.col != nil {
-		s.read(e.base, c.col, e.only)
+		s.read(e, c.col)
 	}
 	if s.aggregates == 0 {
 		if e.refs == nil {

@@ -164,13 +164,13 @@ func (s *state) targets(list []*pg_query.Node, sc *scope) []output {
 		if s.tooWide(len(outputs) + 1) {
 			return nil
 		}
-		if expanded, ok := s.expandStar(target.Val, sc); ok {
+		if expanded, ok := s.listStar(target.Val, sc); ok {
 			outputs = append(outputs, expanded...)
 			continue
 		}
 		name := target.Name
 		if name == "" {
-			name = outputName(target.Val)
+			name = OutputName(target.Val)
 		}
 		outputs = append(outputs, output{name: name, value: s.expression(target.Val, sc), node: target.Val})
 	}
@@ -232,6 +232,7 @@ func (s *state) star(sc *scope) []output {
 				part.entry.scan.All = true
 			}
 		}
+		s.starColumn(c, sc)
 		o := output{name: c.name, value: s.refer(c)}
 		if len(c.parts) == 1 {
 			o.parts = c.parts
@@ -253,6 +254,9 @@ func (s *state) entryStar(qualifier []*pg_query.Node, sc *scope) []output {
 	}
 	outputs := make([]output, 0, len(e.columns))
 	for i, c := range e.columns {
+		if s.listed != nil {
+			s.listed.Star = append(s.listed.Star, StarColumn{Name: c.name, Column: c.col})
+		}
 		outputs = append(outputs, output{name: c.name, parts: []columnPart{{e, i}},
 			value: value{edges: []edge{{to: s.column(e, i), plain: true}}, typ: c.typ}})
 	}

@@ -212,7 +212,13 @@ func TestCases(t *testing.T) {
 			cases := readCases(t, set)
 			for _, c := range cases {
 				total++
-				t.Run(c.title, func(t *testing.T) { c.run(t, real, masks, on, onTwin) })
+				t.Run(c.title, func(t *testing.T) {
+					exec(t, on, "BEGIN")
+					exec(t, onTwin, "BEGIN")
+					c.run(t, real, masks, on, onTwin)
+					exec(t, on, "ROLLBACK")
+					exec(t, onTwin, "ROLLBACK")
+				})
 			}
 			if *update {
 				writeCases(t, set, cases)

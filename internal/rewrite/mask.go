@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/sallyport/sallyport/internal/catalog"
-	"github.com/sallyport/sallyport/internal/query"
 )
 
 // masking is one mask for one column. Its methods write expressions over the
@@ -22,8 +21,13 @@ type masking struct {
 
 // masked writes what takes the place of a column: of its type and collation, NULL
 // where the column is NULL.
-func masked(r *catalog.Relation, c *catalog.Column, m Mask, s *catalog.Snapshot) (string, *query.Error) {
-	k := &masking{mask: m, args: newArgs(m.Args), id: columnID(r, c), ref: inner + "." + quote(c.Name), col: c, typ: s.TypeByOID(c.Type)}
+func masked(r *catalog.Relation, c *catalog.Column, m Mask, s *catalog.Snapshot) (string, error) {
+	return maskedAs(inner+"."+quote(c.Name), r, c, m, s)
+}
+
+// maskedAs is masked of a column that is referred to as written.
+func maskedAs(written string, r *catalog.Relation, c *catalog.Column, m Mask, s *catalog.Snapshot) (string, error) {
+	k := &masking{mask: m, args: newArgs(m.Args), id: columnID(r, c), ref: written, col: c, typ: s.TypeByOID(c.Type)}
 	if k.typ == nil {
 		return "", internal(fmt.Sprintf("the type of column %s is not known", k.id))
 	}

@@ -197,7 +197,7 @@ func TestBadMasks(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := masked(r, r.Column(c.column), Mask{c.function, args}, d.snapshot)
-		if err == nil || err.Message != c.want {
+		if err == nil || err.Error() != c.want {
 			t.Errorf("%s %s on %s: got %q, %v\nwant %s", c.function, c.args, c.column, got, err, c.want)
 		}
 	}

@@ -82,9 +82,15 @@ func (w *writer) otherItem(r *catalog.Relation) bool {
 // a subquery, which has no schema.
 func (w *writer) dropSchemas(scans []*maskedScan) error {
 	var failure error
+	ofTarget := map[int32]bool{} // which stays a table
+	for _, target := range w.r.Analysis.Targets {
+		for _, ref := range target.Refs {
+			ofTarget[w.columnAt[ref.Node]] = true
+		}
+	}
 	walk(w.tree, func(n *pg_query.Node) {
 		ref := n.GetColumnRef()
-		if ref == nil || failure != nil || len(ref.Fields) < 3 {
+		if ref == nil || failure != nil || len(ref.Fields) < 3 || ofTarget[ref.Location] {
 			return
 		}
 		extra := len(ref.Fields) - 2

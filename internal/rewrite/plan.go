@@ -18,29 +18,33 @@ type maskedScan struct {
 	first   string            // id of the first masked one, for refusals
 }
 
-// plan says which scans must be replaced, or why the statement cannot be masked.
-func (m maskSet) plan(r Request) ([]*maskedScan, error) {
+// plan says which scans and references must be replaced, or why the statement cannot
+// be masked.
+func (m maskSet) plan(r Request) ([]*maskedScan, []*maskedRef, error) {
 	if len(m) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if a := r.Analysis; !a.Shape.Complete || len(a.Shape.Unresolved) > 0 {
-		return nil, &query.Error{
+		return nil, nil, &query.Error{
 			Code:    insufficientPrivilege,
 			Message: "a statement of which not everything is understood cannot be masked: " + list(a.Shape.Unresolved),
 			Hint:    "Leave out what is not understood, or the masked columns.",
 		}
 	}
+	if r.Analysis.Statement.Node.GetViewStmt() != nil {
+		return nil, nil, nil // it reads no row, and what it shows is masked when it is read
+	}
 	if err := m.checkReads(r); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := m.checkViews(r); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var scans []*maskedScan
 	for _, scan := range r.Analysis.Scans {
 		masked, err := m.scan(scan, r.Snapshot)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if masked != nil {
 			scans = append(scans, masked)
@@ -48,10 +52,14 @@ func (m maskSet) plan(r Request) ([]*maskedScan, error) {
 	}
 	if len(scans) > 0 {
 		if err := checkStatement(r.Analysis, scans[0]); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return scans, m.checkCovered(r.Analysis)
+	refs, err := m.refs(r.Analysis)
+	if err != nil {
+		return nil, nil, err
+	}
+	return scans, refs, m.checkCovered(r.Analysis)
 }
 
 // scan returns how a scan must be masked, nil when it need not.
@@ -193,7 +201,7 @@ func checkLineage(scan *query.Scan, base query.Column) error {
 // nothing. Others are not masked: what they do to a column can tell of it, or take it
 // out from under its mask.
 func (m maskSet) checkCovered(a *query.Analysis) error {
-	data := a.Shape.Class == "read" || a.Shape.Class == "write"
+	data := movesRows(a)
 	for _, c := range a.Shape.Columns {
 		if !m.has(c.ID) {
 			continue
@@ -213,32 +221,53 @@ func (m maskSet) checkCovered(a *query.Analysis) error {
 				})
 			})
 		})
-		if !covered {
+		if !covered && !targeted(a, c) {
 			return refusal(c.ID, "is used where it cannot be masked", "A plain SELECT reads it masked.")
 		}
 	}
 	return nil
 }
 
+// targeted reports whether a column is read where the statement refers to its target.
+func targeted(a *query.Analysis, c query.Column) bool {
+	for _, target := range a.Targets {
+		if target.Relation.ID() != c.Table {
+			continue
+		}
+		read := slices.Clone(target.Inferred)
+		for _, ref := range target.Refs {
+			read = append(read, ref.Columns()...)
+		}
+		for _, column := range read {
+			if columnID(target.Relation, column) == c.ID || slices.ContainsFunc(target.Relation.Sources(column), func(source *catalog.Column) bool {
+				return columnID(target.Relation, source) == c.ID
+			}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // checkStatement refuses kinds of statements that masked scans are not made for.
 func checkStatement(a *query.Analysis, scan *maskedScan) error {
-	kind := unmaskable(a.Statement.Node)
-	if kind == "" {
-		kind = findDML(a.Statement.Node)
-	}
-	if kind == "" {
+	switch kind := unmaskable(a.Statement.Node); kind {
+	case "":
 		return nil
+	case materializedView:
+		return refusal(scan.first, "may not be stored by "+kind+", which REFRESH would fill with the real values",
+			"CREATE TABLE AS stores the masked values.")
+	default:
+		return refusal(scan.first, "may not be read by "+kind, "A plain SELECT reads it masked.")
 	}
-	return refusal(scan.first, "may not be read by "+kind, "A plain SELECT reads it masked.")
 }
+
+const materializedView = "CREATE MATERIALIZED VIEW"
 
 // unmaskable names the kind of a statement unless scans in it may be masked.
 func unmaskable(n *pg_query.Node) string {
 	switch n := n.GetNode().(type) {
-	case *pg_query.Node_SelectStmt:
-		if intoClause(n.SelectStmt) {
-			return "SELECT INTO"
-		}
+	case *pg_query.Node_SelectStmt, *pg_query.Node_InsertStmt, *pg_query.Node_UpdateStmt, *pg_query.Node_DeleteStmt, *pg_query.Node_MergeStmt:
 		return ""
 	case *pg_query.Node_DeclareCursorStmt:
 		return unmaskable(n.DeclareCursorStmt.Query)
@@ -247,49 +276,34 @@ func unmaskable(n *pg_query.Node) string {
 			return "COPY"
 		}
 		return unmaskable(n.CopyStmt.Query)
-	case *pg_query.Node_InsertStmt:
-		return "INSERT"
-	case *pg_query.Node_UpdateStmt:
-		return "UPDATE"
-	case *pg_query.Node_DeleteStmt:
-		return "DELETE"
-	case *pg_query.Node_MergeStmt:
-		return "MERGE"
 	case *pg_query.Node_ExplainStmt:
 		return "EXPLAIN"
 	case *pg_query.Node_PrepareStmt:
 		return unmaskable(n.PrepareStmt.Query)
 	case *pg_query.Node_CreateTableAsStmt:
 		if n.CreateTableAsStmt.Objtype == pg_query.ObjectType_OBJECT_MATVIEW {
-			return "CREATE MATERIALIZED VIEW"
+			return materializedView
 		}
-		return "CREATE TABLE AS"
-	case *pg_query.Node_ViewStmt:
-		return "CREATE VIEW"
+		return unmaskable(n.CreateTableAsStmt.Query)
 	default:
 		return "a statement of this kind"
 	}
 }
 
-func intoClause(s *pg_query.SelectStmt) bool {
-	for ; s != nil; s = s.Larg { // INTO stands in the leftmost SELECT of a set operation
-		if s.IntoClause != nil {
-			return true
-		}
+// movesRows reports whether a statement reads and writes rows and does nothing else,
+// but for the table that it may make of them.
+func movesRows(a *query.Analysis) bool {
+	if a.Shape.Class == "read" || a.Shape.Class == "write" {
+		return true
 	}
-	return false
-}
-
-// findDML names a data-modifying WITH query, which would write masked values.
-func findDML(n *pg_query.Node) string {
-	found := ""
-	walk(n, func(n *pg_query.Node) {
-		switch n.GetNode().(type) {
-		case *pg_query.Node_InsertStmt, *pg_query.Node_UpdateStmt, *pg_query.Node_DeleteStmt, *pg_query.Node_MergeStmt:
-			found = unmaskable(n) + " in WITH"
-		}
-	})
-	return found
+	switch n := a.Statement.Node.GetNode().(type) {
+	case *pg_query.Node_SelectStmt: // INTO
+		return true
+	case *pg_query.Node_CreateTableAsStmt:
+		return n.CreateTableAsStmt.Objtype == pg_query.ObjectType_OBJECT_TABLE
+	default:
+		return false
+	}
 }
 
 func isView(r *catalog.Relation) bool {

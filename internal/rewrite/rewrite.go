@@ -51,18 +51,18 @@ func Statement(r Request) (*Result, error) {
 	}
 	masks := spread(r.Masks, r.Snapshot)
 	result.Fence = fence(r, masks)
-	scans, err := masks.plan(r)
+	scans, refs, err := masks.plan(r)
 	if err != nil {
 		return nil, err
 	}
-	if len(scans) == 0 && !r.Qualify {
+	if len(scans) == 0 && len(refs) == 0 && !r.Qualify {
 		return result, nil
 	}
 	w, err := newWriter(r, scans)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.write(scans); err != nil {
+	if err := w.write(scans, refs); err != nil {
 		return nil, err
 	}
 	if result.SQL, err = w.verified(); err != nil {

@@ -29,7 +29,7 @@ func TestVerificationCatchesTampering(t *testing.T) {
 	sql = strings.ReplaceAll(sql, " WHERE app.events.id = 1 AND", " JOIN app.events ON app.events.secret = c.ssn WHERE")
 	r := Request{Analysis: d.analyze(t, sql), Snapshot: d.snapshot, Masks: masks}
 	make := func(bend func(w *writer)) error {
-		scans, err := spread(masks, d.snapshot).plan(r)
+		scans, refs, err := spread(masks, d.snapshot).plan(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,7 +37,7 @@ func TestVerificationCatchesTampering(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.write(scans); err != nil {
+		if err := w.write(scans, refs); err != nil {
 			t.Fatal(err)
 		}
 		bend(w)

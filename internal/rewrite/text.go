@@ -152,9 +152,42 @@ func (t *tokens) parenthesized(i int) int {
 	return -1
 }
 
+// endsItem are the words that a list of outputs ends before, besides a comma and
+// what closes.
+var endsItem = map[pg_query.Token]bool{
+	comma: true, closeParen: true, closeBracket: true, semicolon: true,
+	pg_query.Token_FROM: true, pg_query.Token_WHERE: true, pg_query.Token_GROUP_P: true, pg_query.Token_HAVING: true,
+	pg_query.Token_WINDOW: true, pg_query.Token_UNION: true, pg_query.Token_INTERSECT: true, pg_query.Token_EXCEPT: true,
+	pg_query.Token_ORDER: true, pg_query.Token_LIMIT: true, pg_query.Token_OFFSET: true, pg_query.Token_FETCH: true,
+	pg_query.Token_FOR: true, pg_query.Token_INTO: true,
+}
+
+// item returns the index of the last token of the list item that begins at i, or -1.
+func (t *tokens) item(i int) int {
+	if i < 0 {
+		return -1
+	}
+	for depth, last := 0, i; ; last++ {
+		switch {
+		case last >= len(t.list):
+			return last - 1
+		case depth == 0 && endsItem[t.list[last].Token] && !t.is(last-1, pg_query.Token_DISTINCT):
+			return last - 1
+		case t.is(last, openParen) || t.is(last, openBracket):
+			depth++
+		case t.is(last, closeParen) || t.is(last, closeBracket):
+			depth--
+		}
+	}
+}
+
 const (
-	openParen  = pg_query.Token_ASCII_40
-	closeParen = pg_query.Token_ASCII_41
-	star       = pg_query.Token_ASCII_42
-	dot        = pg_query.Token_ASCII_46
+	comma        = pg_query.Token_ASCII_44
+	semicolon    = pg_query.Token_ASCII_59
+	openBracket  = pg_query.Token_ASCII_91
+	closeBracket = pg_query.Token_ASCII_93
+	openParen    = pg_query.Token_ASCII_40
+	closeParen   = pg_query.Token_ASCII_41
+	star         = pg_query.Token_ASCII_42
+	dot          = pg_query.Token_ASCII_46
 )

@@ -24,6 +24,14 @@ type writer struct {
 	// scans name.
 	own   map[any]any
 	edits []edit
+
+	// By where they stand in text, since the tree holds the source of SET (a, b) = …
+	// once for each column: what holds a reference, the items of lists without a name
+	// that it stands in, and what holds a relation's name.
+	columns  map[int32][]*pg_query.Node
+	unnamed  map[int32][]*pg_query.ResTarget
+	holders  map[int32][]*pg_query.Node
+	columnAt map[*pg_query.ColumnRef]int32 // of references of the judged tree
 }
 
 // place is where a relation of the judged tree stands in the writer's.
@@ -35,7 +43,7 @@ type place struct {
 
 func newWriter(r Request, scans []*maskedScan) (*writer, error) {
 	w := &writer{r: r, text: r.Analysis.Statement.Text, places: map[*pg_query.RangeVar]place{}, aliases: map[*pg_query.RangeVar]*pg_query.Alias{},
-		own: map[any]any{}}
+		own: map[any]any{}, columns: map[int32][]*pg_query.Node{}, unnamed: map[int32][]*pg_query.ResTarget{}, holders: map[int32][]*pg_query.Node{}, columnAt: map[*pg_query.ColumnRef]int32{}}
 	for _, scan := range scans {
 		if group := scan.GroupedByKey; group != nil {
 			w.own[group.Select] = nil
@@ -62,10 +70,17 @@ func (w *writer) place(judged, own any) {
 			p.rv = rv
 			w.places[judged] = p
 		}
+	case *pg_query.ColumnRef:
+		if ref, ok := own.(*pg_query.ColumnRef); ok {
+			w.columnAt[judged] = ref.Location
+		}
 	case *pg_query.Node:
 		node, ok := own.(*pg_query.Node)
 		if !ok {
 			return
+		}
+		if len(w.r.Analysis.Targets) > 0 {
+			w.hold(node)
 		}
 		if rv := judged.GetRangeTableSample().GetRelation().GetRangeVar(); rv != nil {
 			w.places[rv] = place{holder: node, sample: node.GetRangeTableSample()}
@@ -76,7 +91,25 @@ func (w *writer) place(judged, own any) {
 	}
 }
 
-func (w *writer) write(scans []*maskedScan) error {
+// hold notes what holds names, by where these stand.
+func (w *writer) hold(node *pg_query.Node) {
+	switch n := node.Node.(type) {
+	case *pg_query.Node_ColumnRef:
+		w.columns[n.ColumnRef.Location] = append(w.columns[n.ColumnRef.Location], node)
+	case *pg_query.Node_RangeVar:
+		w.holders[n.RangeVar.Location] = append(w.holders[n.RangeVar.Location], node)
+	case *pg_query.Node_ResTarget:
+		if n.ResTarget.Name == "" {
+			walk(n.ResTarget.Val, func(inside *pg_query.Node) {
+				if ref := inside.GetColumnRef(); ref != nil {
+					w.unnamed[ref.Location] = append(w.unnamed[ref.Location], n.ResTarget)
+				}
+			})
+		}
+	}
+}
+
+func (w *writer) write(scans []*maskedScan, refs []*maskedRef) error {
 	for _, scan := range scans {
 		w.aliases[scan.Node] = scan.Node.Alias
 		if scan.Node.Alias == nil {
@@ -93,6 +126,11 @@ func (w *writer) write(scans []*maskedScan) error {
 	}
 	if err := w.dropSchemas(scans); err != nil {
 		return err
+	}
+	for _, ref := range refs {
+		if err := w.refer(ref); err != nil {
+			return err
+		}
 	}
 	if w.r.Qualify {
 		if err := w.qualify(); err != nil {
@@ -132,6 +170,7 @@ func (w *writer) mask(scan *maskedScan) error {
 	if !ok || p.holder == nil {
 		return internal("the place of " + scan.Relation.ID() + " was not found")
 	}
+	copies := w.holders[p.rv.Location]
 	first, last, err := w.relationTokens(p.rv)
 	if err != nil {
 		return err
@@ -170,6 +209,9 @@ func (w *writer) mask(scan *maskedScan) error {
 		prefix = "SELECT * FROM "
 	}
 	p.holder.Node = &pg_query.Node_RangeSubselect{RangeSubselect: &pg_query.RangeSubselect{Subquery: sub, Alias: alias}}
+	for _, holder := range copies {
+		holder.Node = p.holder.Node
+	}
 	w.edit(w.tokens.start(first), w.tokens.end(last), prefix+"("+body+")"+aliasText)
 	return nil
 }
