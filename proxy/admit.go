@@ -230,6 +230,7 @@ func (a *admission) session(ctx context.Context, g *gate, b *backend) (*session,
 	sess := &session{gate: g, client: a.conn, server: b.conn, backend: b, limits: g.Limits, since: g.started,
 		m: newMachine(b.path, g.Now), done: make(chan struct{})}
 	sess.m.schemaDone = g.upstream.schemaChanged
+	g.borrow = sess.borrow
 	sess.room = sync.NewCond(&sess.mu)
 	sess.ctx, sess.stop = context.WithCancel(a.server.ctx)
 	if r := a.server.admit(sess, a.version); r != nil {

@@ -66,7 +66,7 @@ const maxColumns = 5000
 // this session. What a write sets off (a trigger, ON DELETE CASCADE) may fail in
 // relations it does not name. It is asked once for each epoch.
 func (g *gate) masksAnything(ctx context.Context, j *job) bool {
-	snapshot := g.upstream.catalog.Snapshot()
+	snapshot := g.snapshot()
 	at := g.epoch(j)
 	at.path, at.catalog = "", snapshot.Generation
 	if g.masksAt == at {

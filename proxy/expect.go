@@ -33,6 +33,7 @@ type effects struct {
 	deallocate  string
 	dropAll     bool     // DEALLOCATE ALL, DISCARD ALL
 	schema      bool     // the catalog may differ
+	temporary   bool     // there is a temporary object
 	transaction bool     // it begins or ends a transaction, or part of one
 	endsPortals bool     // COMMIT, ROLLBACK, also AND CHAIN
 	names       bool     // it gives something a name: see run.makes
@@ -104,6 +105,7 @@ func (m *machine) push(e *expect) {
 	e.segment = m.segment
 	m.expects = append(m.expects, e)
 	m.flushed = false
+	m.open = e.typ != pgwire.Query && e.typ != pgwire.Sync
 	if e.typ == pgwire.Query {
 		m.barrier = e // it may begin or end a transaction, or change what names mean
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/sallyport/sallyport/internal/approval"
@@ -44,6 +45,8 @@ type gate struct {
 	unusable    []string // schemas that the server leaves out of the role's path
 	binding     string   // the client named, "" for none
 	statements  atomic.Int64
+	own         *ownCatalog // what only this session sees, nil while it sees what all see
+	borrow      func(context.Context, func(context.Context, *pgx.Conn) error) error
 	masks       bool // see masksAnything; true for masksAt
 	masksAt     epoch
 	qualify     bool   // code has run that may have put temporary objects in the way: names are qualified from now on
@@ -56,12 +59,8 @@ func (g *gate) decide(ctx context.Context, j *job) verdict {
 	if r := g.authentic(); r != nil {
 		return g.refuse(ctx, j, nil, r)
 	}
-	if !j.schemaInTx { // what this session did itself cannot be seen from outside before
-		if err := g.upstream.current(ctx); err != nil {
-			g.Log.Warn().Err(err).Msg("catalog not read again after a schema change")
-			return g.refuse(ctx, j, nil, &Refusal{Code: codeUpstream, Message: "the catalog could not be read again after a schema change",
-				Hint: "Try again in a moment.", Detail: Detail{Retryable: true}})
-		}
+	if r := g.current(ctx, j); r != nil {
+		return g.refuse(ctx, j, nil, r)
 	}
 	switch j.kind {
 	case jobQuery:
@@ -186,7 +185,7 @@ func (g *gate) execute(ctx context.Context, j *job) verdict {
 // one were needed now, the statement has to be prepared again.
 func (g *gate) again(ctx context.Context, j *job, t *ticket) (*judged, *Refusal) {
 	old := j.stmt.judged
-	if t == nil && old.at == g.epoch(j) && !j.schemaInTx {
+	if t == nil && old.at == g.epoch(j) && !j.unsure {
 		return old, nil
 	}
 	if t != nil {
@@ -206,7 +205,7 @@ func (g *gate) again(ctx context.Context, j *job, t *ticket) (*judged, *Refusal)
 func (g *gate) epoch(j *job) epoch {
 	e := epoch{policy: g.Policy.Generation(), qualify: g.qualify, named: j.named.at(), path: strings.Join(j.path, "\x00"),
 		principal: g.principal.TokenID + g.principal.ExpiresAt.String()}
-	if s := g.upstream.catalog.Snapshot(); s != nil {
+	if s := g.snapshot(); s != nil {
 		e.catalog = s.Generation
 	}
 	if w, open := g.window(); open {
@@ -226,7 +225,7 @@ func (g *gate) judge(ctx context.Context, j *job, sql string, extended bool, typ
 	if t.err != nil {
 		return jd, refusalOf(t.err)
 	}
-	if t, r = g.resolveNames(j, t); r != nil {
+	if t, r = g.resolveNames(ctx, j, t); r != nil {
 		return jd, r
 	}
 	jd.text = t
@@ -241,9 +240,9 @@ func (g *gate) judge(ctx context.Context, j *job, sql string, extended bool, typ
 			c, r := newCall(a.Call)
 			jd.call = c
 			return jd, r
-		case j.schemaInTx && a.Shape.Class != "transaction":
-			return jd, &Refusal{Code: codeUnsupported, Message: "the schema was changed in this transaction, so what names mean cannot be judged before it is committed",
-				Hint: "COMMIT first, then go on in a new transaction."}
+		case j.unsure && a.Shape.Class != "transaction":
+			return jd, &Refusal{Code: codeUnsupported, Message: "the schema was changed, and what names mean now cannot be known in the middle of a pipeline",
+				Hint: "Send Sync, and then the statement; in a failed transaction, ROLLBACK first."}
 		}
 	}
 	if r := g.ask(ctx, j, jd, extended); r != nil {
@@ -277,11 +276,14 @@ func (g *gate) lateCommit(j *job, t *text) *Refusal {
 
 // understand analyses the text, with a newer catalog if a name is not known.
 func (g *gate) understand(ctx context.Context, sql string, env query.Env) (*text, *Refusal) {
-	if g.upstream.catalog.Snapshot() == nil {
+	if g.snapshot() == nil {
 		return nil, &Refusal{Code: codeNotReady, Message: "the catalog of the database has not been read yet",
 			Hint: "Try again in a moment.", Detail: Detail{Retryable: true}}
 	}
 	limits := query.Limits{Bytes: g.Limits.StatementBytes, Tokens: g.Limits.StatementTokens}
+	if g.own != nil {
+		return g.own.texts.understand(g.own.analyzer, g.own.snapshot, sql, limits, env), nil
+	}
 	t := g.upstream.understand(sql, limits, env)
 	if t.unresolved() && g.upstream.mayRefresh(g.Now()) {
 		if err := g.upstream.catalog.Refresh(ctx); err != nil {

@@ -70,6 +70,7 @@ func (j *judged) effects(initial bool) (effects, *Refusal) {
 			return fx, &Refusal{Code: codeUnsupported, Message: "a statement that changes the schema must be the last of its query: what follows could not be judged",
 				Hint: "Send the statements one by one."}
 		}
+		fx.temporary = fx.temporary || a.Temporary
 		fx.schema = fx.schema || a.Schema && !p.runsNothing()
 		if a.Named != nil {
 			fx.names = fx.names || a.Named.Makes()

@@ -38,7 +38,10 @@ type machine struct {
 	pathSet     bool     // it was changed in the open segment: only Sync may follow
 	pathInitial []string
 	schemaDone  func() // told when what changed the schema has been committed, or not
-	schemaInTx  bool   // DDL was done in the open transaction: the catalog cannot be read
+	schemaInTx  bool   // DDL was done in the open transaction: no other session sees the catalog as this one does
+	temporary   bool   // it has made temporary objects, which nobody else sees
+	changes     uint64 // counts what may have changed the catalog as only this session sees it
+	open        bool   // something was sent in this segment
 
 	deciding *job     // the message being decided or held
 	stopping bool     // a cancel request is under way: forward nothing that it could hit
@@ -101,8 +104,12 @@ type job struct {
 	tx         byte
 	path       []string
 	named      *namedSet
-	working    bool // the implicit transaction has begun: an earlier Execute is in this segment
-	schemaInTx bool
+	working    bool    // the implicit transaction has begun: an earlier Execute is in this segment
+	own        bool    // the session sees another catalog than others do
+	changes    uint64  // see machine
+	borrowable bool    // the session's connection may be asked something of our own
+	borrowed   bool    // it was, set by the gate
+	unsure     bool    // what names mean cannot be known now: set by the gate
 	ticket     *ticket // the approval asked for, while held
 	release    *ticket // the approval that came, when decided again
 }
@@ -119,17 +126,18 @@ const (
 
 // verdict answers a job.
 type verdict struct {
-	outcome outcome
-	refusal *Refusal
-	permit  permit
-	judged  *judged
-	runs    []*run
-	effects effects
-	writes  bool     // it may change data
-	copyIn  bool     // the statement may ask the client for data
-	rows    *answer  // answered: by the proxy itself
-	ticket  *ticket  // held, or the approval an execution is covered by
-	notices []string // told to the client before anything else
+	outcome  outcome
+	refusal  *Refusal
+	permit   permit
+	judged   *judged
+	runs     []*run
+	effects  effects
+	writes   bool     // it may change data
+	copyIn   bool     // the statement may ask the client for data
+	rows     *answer  // answered: by the proxy itself
+	ticket   *ticket  // held, or the approval an execution is covered by
+	notices  []string // told to the client before anything else
+	borrowed bool     // the connection was: the server has forgotten what has no name
 }
 
 // wantsClient reports whether more client messages may be read now.
@@ -178,7 +186,11 @@ func (m *machine) takeJob() *job {
 
 // decide starts a job about a client message.
 func (m *machine) decide(j *job) bool {
-	j.tx, j.path, j.schemaInTx, j.named = m.tx, m.path, m.schemaInTx, m.named
+	j.tx, j.path, j.named = m.tx, m.path, m.named
+	j.own, j.changes = m.schemaInTx || m.temporary, m.changes
+	// What has been executed is committed by a query of ours, and what fails in a
+	// failed transaction is no answer.
+	j.borrowable = len(m.expects) == 0 && !m.open && m.tx != txFailed && (j.kind == jobQuery || j.kind == jobParse || j.kind == jobBind && j.stmt.name != "")
 	m.state = decidingState
 	m.deciding = j
 	m.jobs = append(m.jobs, j)

@@ -263,8 +263,13 @@ func (m *machine) settle(e *expect) {
 	for _, name := range fx.closes {
 		m.named = m.named.closed(name, false)
 	}
+	m.temporary = m.temporary || fx.temporary
+	if fx.transaction { // a savepoint rolled back to takes its objects away
+		m.changes++
+	}
 	if fx.schema {
 		m.schemaInTx = true // until ReadyForQuery says that the transaction is over
+		m.changes++
 	}
 }
 
@@ -391,6 +396,7 @@ func (m *machine) readyForQuery(f pgwire.Frame) {
 		m.named = m.named.closed("", true)
 		if m.schemaInTx {
 			m.schemaInTx = false
+			m.changes++
 			m.schemaDone()
 		}
 	}

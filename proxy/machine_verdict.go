@@ -15,6 +15,10 @@ func (m *machine) verdict(j *job, v verdict) {
 		m.parked = &v
 		return
 	}
+	if v.borrowed {
+		delete(m.statements, "")
+		delete(m.portals, "")
+	}
 	m.notify(v.notices)
 	if v.outcome == held {
 		m.state = awaiting

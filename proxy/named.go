@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"slices"
 
 	"github.com/sallyport/sallyport/internal/catalog"
@@ -116,7 +117,7 @@ func (s *namedSet) at() uint64 {
 }
 
 // resolveNames puts what names stand for into the statements that use them.
-func (g *gate) resolveNames(j *job, t *text) (*text, *Refusal) {
+func (g *gate) resolveNames(ctx context.Context, j *job, t *text) (*text, *Refusal) {
 	out := t
 	for i, p := range t.statements {
 		n := p.analysis.Named
@@ -134,7 +135,7 @@ func (g *gate) resolveNames(j *job, t *text) (*text, *Refusal) {
 				sql: p.analysis.Statement.Text}
 			continue
 		}
-		stands, r := g.standsFor(j, out, i)
+		stands, r := g.standsFor(ctx, j, out, i)
 		if r != nil {
 			return t, r
 		}
@@ -144,7 +145,7 @@ func (g *gate) resolveNames(j *job, t *text) (*text, *Refusal) {
 }
 
 // standsFor finds what the name that statement i uses means by then.
-func (g *gate) standsFor(j *job, t *text, i int) (*named, *Refusal) {
+func (g *gate) standsFor(ctx context.Context, j *job, t *text, i int) (*named, *Refusal) {
 	n := t.statements[i].analysis.Named
 	cursor := n.Command != "execute"
 	for k := i - 1; k >= 0; k-- { // made earlier in the same message
@@ -164,8 +165,10 @@ func (g *gate) standsFor(j *job, t *text, i int) (*named, *Refusal) {
 			Hint: "SQL EXECUTE runs what SQL PREPARE has made; what a driver has prepared is run by the driver."}
 	}
 	// The server makes sense of its names when it runs.
-	again := g.upstream.understand(s.sql, query.Limits{Bytes: g.Limits.StatementBytes, Tokens: g.Limits.StatementTokens},
-		query.Env{SearchPath: j.path, User: g.role, Unusable: g.unusable})
+	again, r := g.understand(ctx, s.sql, query.Env{SearchPath: j.path, User: g.role, Unusable: g.unusable})
+	if r != nil {
+		return nil, r
+	}
 	if again.err != nil || len(again.statements) != 1 {
 		return nil, &Refusal{Code: codeInternal, Message: "the prepared statement could not be judged", Hint: "Prepare it again."}
 	}

@@ -46,6 +46,7 @@ type session struct {
 	timer  *time.Timer // for the machine's next deadline
 	grace  *time.Timer // for a cancel request to have its effect
 
+	lent  net.Conn       // who the server's messages are for meanwhile, nil for the machine: see borrow
 	waits sync.WaitGroup // approvals waited for, timers running
 	done  chan struct{}
 	once  sync.Once
@@ -93,7 +94,7 @@ func (s *session) end(err error) {
 // pump runs the machine's jobs, then writes what it has to say. It is called with
 // mu held, and gives it up while a job runs or bytes are written.
 func (s *session) pump() error {
-	s.runJobs()
+	s.runJobs(false)
 	err := s.flush()
 	s.recordResults()
 	return err
@@ -102,13 +103,13 @@ func (s *session) pump() error {
 // pumpAside is pump for the goroutine that reads the server. It must not wait
 // until the server reads: the server may be waiting for it.
 func (s *session) pumpAside() error {
-	s.runJobs()
+	s.runJobs(true)
 	err := s.flushAside()
 	s.recordResults()
 	return err
 }
 
-func (s *session) runJobs() {
+func (s *session) runJobs(aside bool) {
 	for {
 		j := s.m.takeJob()
 		if j == nil {
@@ -118,21 +119,40 @@ func (s *session) runJobs() {
 			s.waits.Go(s.deliverCancel)
 			continue
 		}
-		s.mu.Unlock()
-		v := s.gate.decide(s.ctx, j)
-		s.mu.Lock()
-		j.ticket = v.ticket
-		s.m.verdict(j, v)
-		switch {
-		case v.outcome != held:
-		case s.m.deciding == j && s.m.state == awaiting:
-			s.waits.Go(func() { s.await(j, v.ticket) })
-		default: // the session ended while it was asked for
-			s.waits.Go(func() { s.withdraw(v.ticket, "the client left") })
+		if aside && j.own { // it may ask the server, whose answers only this goroutine reads
+			s.waits.Go(func() { s.runAlone(j) })
+			continue
 		}
-		s.m.advance()
+		s.runJob(j)
 	}
 	s.schedule()
+}
+
+// runAlone runs a job in a goroutine of its own.
+func (s *session) runAlone(j *job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.runJob(j)
+	if err := s.pump(); err != nil {
+		_ = s.server.Close() // its reader ends the session
+	}
+}
+
+func (s *session) runJob(j *job) {
+	s.mu.Unlock()
+	v := s.gate.decide(s.ctx, j)
+	v.borrowed = j.borrowed
+	s.mu.Lock()
+	j.ticket = v.ticket
+	s.m.verdict(j, v)
+	switch {
+	case v.outcome != held:
+	case s.m.deciding == j && s.m.state == awaiting:
+		s.waits.Go(func() { s.await(j, v.ticket) })
+	default: // the session ended while it was asked for
+		s.waits.Go(func() { s.withdraw(v.ticket, "the client left") })
+	}
+	s.m.advance()
 }
 
 // recordResults notes how statements ended.

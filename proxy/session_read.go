@@ -151,6 +151,12 @@ func (s *session) readServer() error {
 		if err != nil {
 			return s.serverLeft(err)
 		}
+		if to := s.borrower(); to != nil {
+			if err := s.returned(to, r, h); err != nil {
+				return err
+			}
+			continue
+		}
 		if (h.Type == pgwire.DataRow || h.Type == pgwire.CopyData) && h.Body > readBuffer {
 			err = s.streamData(r, h)
 		} else {

@@ -92,8 +92,12 @@ const maxKeptText = 16 << 10
 // understand parses and analyses a message's SQL.
 func (u *Upstream) understand(sql string, limits query.Limits, env query.Env) *text {
 	snapshot := u.catalog.Snapshot()
+	return u.texts.understand(u.analyzer(snapshot), snapshot, sql, limits, env)
+}
+
+func (c *texts) understand(analyzer *query.Analyzer, snapshot *catalog.Snapshot, sql string, limits query.Limits, env query.Env) *text {
 	key := textKey(sql, env)
-	if t := u.texts.get(key); t != nil && t.snapshot == snapshot {
+	if t := c.get(key); t != nil && t.snapshot == snapshot {
 		return t
 	}
 	t := &text{snapshot: snapshot}
@@ -104,7 +108,6 @@ func (u *Upstream) understand(sql string, limits query.Limits, env query.Env) *t
 		}
 		return t
 	}
-	analyzer := u.analyzer(snapshot)
 	for _, st := range statements {
 		p := newParsed(st, analyzer.Analyze(st, env))
 		if !harmless(p.simple.Class) {
@@ -113,7 +116,7 @@ func (u *Upstream) understand(sql string, limits query.Limits, env query.Env) *t
 		t.statements = append(t.statements, p)
 	}
 	if len(sql) <= maxKeptText {
-		u.texts.add(key, t)
+		c.add(key, t)
 	}
 	return t
 }

@@ -158,6 +158,10 @@ const firstUserOID = 16384
 // User reports whether the object was made after initdb.
 func (o OID) User() bool { return o >= firstUserOID }
 
+// TemporarySchema is the schema of a session's own temporary relations and types, in
+// snapshots read by Session: names are looked up there first. Others have none.
+const TemporarySchema = "pg_temp"
+
 // SystemSchema reports whether the schema belongs to PostgreSQL itself.
 func SystemSchema(name string) bool {
 	return name == "pg_catalog" || name == "information_schema" || strings.HasPrefix(name, "pg_toast")

@@ -14,7 +14,55 @@ func load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
 		return nil, fmt.Errorf("reading the catalog: %w", err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // read only; a connection it breaks is noticed at its next use
+	return read(ctx, tx)
+}
 
+// Session reads the catalog as a session sees it, on the session's own connection:
+// with its temporary objects, and with what it has changed in the transaction that
+// it is in. What it sets meanwhile it sets back.
+func Session(ctx context.Context, conn *pgx.Conn, inTransaction bool) (*Snapshot, error) {
+	if !inTransaction {
+		tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+		if err != nil {
+			return nil, fmt.Errorf("reading the session's catalog: %w", err)
+		}
+		s, err := pathless(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		return s, tx.Rollback(ctx)
+	}
+	return pathless(ctx, conn)
+}
+
+// pathless reads with an empty search path, so that definitions are written with
+// every name qualified.
+func pathless(ctx context.Context, tx querier) (*Snapshot, error) {
+	var path string
+	if err := tx.QueryRow(ctx, `SELECT pg_catalog.current_setting('search_path')`).Scan(&path); err != nil {
+		return nil, fmt.Errorf("reading the session's search path: %w", err)
+	}
+	set := func(to string) error {
+		var now string
+		return tx.QueryRow(ctx, `SELECT pg_catalog.set_config('search_path', $1, true)`, to).Scan(&now)
+	}
+	if err := set(""); err != nil {
+		return nil, fmt.Errorf("emptying the session's search path: %w", err)
+	}
+	s, err := read(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	return s, set(path)
+}
+
+// querier is a transaction, or a connection in one.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func read(ctx context.Context, tx querier) (*Snapshot, error) {
 	l := &loader{ctx: ctx, tx: tx, s: &Snapshot{
 		schemas: map[string]bool{}, relations: map[name]*Relation{}, relationsByOID: map[OID]*Relation{},
 		functions: map[name][]*Function{}, functionsByOID: map[OID]*Function{},
@@ -22,7 +70,7 @@ func load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
 		operators: map[string][]*Operator{}, casts: map[OID][]Cast{}, collations: map[OID]string{},
 		comparable: map[OID]bool{},
 	}}
-	err = tx.QueryRow(ctx, `SELECT pg_catalog.current_database()::text, pg_catalog.current_setting('server_version_num')::int`).
+	err := tx.QueryRow(ctx, `SELECT pg_catalog.current_database()::text, pg_catalog.current_setting('server_version_num')::int`).
 		Scan(&l.s.Database, &l.s.ServerVersion)
 	if err != nil {
 		return nil, fmt.Errorf("reading the catalog: %w", err)
@@ -47,7 +95,7 @@ func load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
 
 type loader struct {
 	ctx context.Context //nolint:containedctx // lives for one load
-	tx  pgx.Tx
+	tx  querier
 	s   *Snapshot
 }
 
@@ -63,16 +111,20 @@ func (l *loader) each(query string, dest []any, row func() error) error {
 
 func (l *loader) schemas() error {
 	var schema string
-	return l.each(`SELECT nspname::text FROM pg_catalog.pg_namespace`, []any{&schema}, func() error {
+	return l.each(`SELECT `+ownSchema+` FROM pg_catalog.pg_namespace n`, []any{&schema}, func() error {
 		l.s.schemas[schema] = true
 		return nil
 	})
 }
 
+// ownSchema names the schema of an object, n, as sessions do: that of their own
+// temporary objects is pg_temp.
+const ownSchema = `CASE WHEN n.oid = pg_catalog.pg_my_temp_schema() THEN '` + TemporarySchema + `' ELSE n.nspname::text END`
+
 func (l *loader) relations() error {
 	var r Relation
 	var kind, persistence string
-	return l.each(`SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.reltype
+	return l.each(`SELECT c.oid, `+ownSchema+`, c.relname::text, c.relkind::text, c.relpersistence::text, c.reltype
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`,
 		[]any{&r.OID, &r.Schema, &r.Name, &kind, &persistence, &r.RowType}, func() error {
 			relation := r
@@ -80,7 +132,7 @@ func (l *loader) relations() error {
 			relation.Index = kind == "i" || kind == "I"
 			relation.Temporary = persistence == "t"
 			l.s.relationsByOID[r.OID] = &relation
-			if !relation.Temporary {
+			if !relation.Temporary || relation.Schema == TemporarySchema {
 				l.s.relations[name{r.Schema, r.Name}] = &relation
 			}
 			return nil
@@ -189,7 +241,7 @@ func (l *loader) primaryKeys() error {
 func (l *loader) types() error {
 	var t Type
 	var kind, category string
-	return l.each(`SELECT t.oid, n.nspname::text, t.typname::text, t.typtype::text, t.typcategory::text, t.typbasetype,
+	return l.each(`SELECT t.oid, `+ownSchema+`, t.typname::text, t.typtype::text, t.typcategory::text, t.typbasetype,
 			CASE WHEN t.typlen = -1 THEN t.typelem ELSE 0::oid END, t.typrelid,
 			EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid) OR t.typtype = 'd' AND t.typnotnull
 		FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace`,

@@ -25,7 +25,7 @@ type Snapshot struct {
 type name struct{ schema, name string }
 
 // Relation returns the relation of that exact name, or nil. Temporary relations
-// are not found by name.
+// of other sessions are not found by name.
 func (s *Snapshot) Relation(schema, relation string) *Relation {
 	return s.relations[name{schema, relation}]
 }

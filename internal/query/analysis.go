@@ -30,6 +30,7 @@ type Analysis struct {
 	Discard     string        // all, plans, sequences, temporary
 	Call        *Call         // sallyport.request and its like: answered by the proxy, never forwarded
 	Copy        CopyKind      // which way COPY moves data through the connection
+	Temporary   bool          // it makes a temporary object
 	Schema      bool          // the catalog may differ afterwards: DDL, and what may run it
 	Relations   []catalog.OID // every relation touched, bases of views included
 }

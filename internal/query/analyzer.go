@@ -64,6 +64,7 @@ type state struct {
 	into       bool                // SELECT … INTO
 	rows       bool                // what a statement about objects names is listed with all its columns
 	nested     bool                // inside EXPLAIN, COPY or CREATE: not a statement by itself
+	temporary  bool                // the temporary schema is named, or where new objects may go
 }
 
 type tableKey struct{ id, via string }
@@ -235,6 +236,7 @@ func (s *state) finish() {
 			s.out.Schema = true
 		}
 	}
+	s.out.Temporary = s.out.Temporary || s.temporary && s.out.Schema
 	s.effects() // after the above: triggers and defaults are taken not to change the schema
 	s.propagate()
 	// What nothing uses was still read: as far as is known, something was made of it.

@@ -98,6 +98,9 @@ func (s *state) creating(rv *pg_query.RangeVar, kind catalog.Kind) {
 		s.unresolved("database " + quoted(rv.Catalogname))
 	}
 	schema := rv.Schemaname
+	if isTemporary(rv) {
+		schema = catalog.TemporarySchema
+	}
 	if schema == "" {
 		schema = s.creationSchema()
 	}
@@ -116,7 +119,7 @@ func (s *state) creationSchema() string {
 		if schema == "$user" {
 			schema = s.env.User
 		}
-		if s.snapshot.HasSchema(schema) && !slices.Contains(s.env.Unusable, schema) {
+		if (s.snapshot.HasSchema(schema) || schema == catalog.TemporarySchema) && !slices.Contains(s.env.Unusable, schema) {
 			return schema
 		}
 	}

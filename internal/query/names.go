@@ -10,24 +10,31 @@ import (
 )
 
 // effectivePath is the list of schemas in which names without a schema are looked
-// up. Temporary objects do not exist for sallyport, so pg_temp is left out.
+// up: relations and types of the session's own temporary schema before all others,
+// unless the path says where.
 func effectivePath(snapshot *catalog.Snapshot, env Env) []string {
 	var path []string
-	implied := true
+	implied, temporary := true, snapshot.HasSchema(catalog.TemporarySchema)
 	for _, schema := range env.SearchPath {
 		if schema == "$user" {
 			schema = env.User
 		}
-		if schema == "pg_temp" || schema == "" || !snapshot.HasSchema(schema) || slices.Contains(env.Unusable, schema) {
+		if schema == "" || !snapshot.HasSchema(schema) || slices.Contains(env.Unusable, schema) {
 			continue
 		}
 		if schema == "pg_catalog" {
 			implied = false
 		}
+		if schema == catalog.TemporarySchema {
+			temporary = false
+		}
 		path = append(path, schema)
 	}
 	if implied {
 		path = append([]string{"pg_catalog"}, path...)
+	}
+	if temporary {
+		path = append([]string{catalog.TemporarySchema}, path...)
 	}
 	return path
 }

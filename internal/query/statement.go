@@ -79,21 +79,25 @@ func (s *state) selectInto(into *pg_query.IntoClause) {
 	s.creating(into.Rel, catalog.Table)
 }
 
-// created refuses what would be a temporary object, whose name would hide others,
-// and lists the schema a new relation goes to where it does not exist.
+// created notes a temporary object, whose name may hide others, and lists the schema
+// a new relation goes to where it does not exist.
 func (s *state) created(rv *pg_query.RangeVar) {
 	if rv == nil {
 		return
 	}
-	if rv.Relpersistence == "t" || rv.Schemaname == "pg_temp" {
-		s.refuse(temporary())
+	if isTemporary(rv) {
+		s.out.Temporary = true
+		return
 	}
 	if rv.Schemaname != "" && !s.snapshot.HasSchema(rv.Schemaname) {
 		s.unresolved("schema " + quoted(rv.Schemaname))
 	}
 }
 
+func isTemporary(rv *pg_query.RangeVar) bool {
+	return rv.Relpersistence == "t" || rv.Schemaname == catalog.TemporarySchema
+}
+
 func temporary() *Error {
-	return unsupported("temporary objects are not supported",
-		"They would hide other relations from sallyport. Use a WITH query, or a table in a schema of your own.")
+	return unsupported("temporary schemas are not to be named by their number", "The session's own is pg_temp.")
 }

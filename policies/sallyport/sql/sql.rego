@@ -33,6 +33,20 @@ read_only if {
 }
 
 # METADATA
+# description: |
+#   The statement changes nothing but temporary tables of the session's own, and
+#   calls nothing that may have side effects.
+scratch if {
+	input.statement.class in {"read", "write", "schema"}
+	input.statement.analysis.complete
+	every table in writes {
+		table.schema == "pg_temp"
+	}
+	not locks_rows
+	count(side_effects) == 0
+}
+
+# METADATA
 # description: The statement takes row locks, as SELECT ... FOR UPDATE does.
 locks_rows if count(input.statement.locks) > 0
 

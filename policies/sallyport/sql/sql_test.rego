@@ -31,3 +31,22 @@ test_asking_for_the_time_is_read_only if {
 	sleeping := object.union(plain, {"functions": [{"id": "pg_catalog.pg_sleep", "volatility": "volatile"}]})
 	sql.read_only with input.statement as sleeping
 }
+
+temporary := object.union(plain, {
+	"kind": "create_table",
+	"class": "schema",
+	"tables": [
+		{"id": "public.t", "schema": "public", "name": "t", "kind": "table", "access": ["read"]},
+		{"id": "pg_temp.t", "schema": "pg_temp", "name": "t", "kind": "table", "access": ["ddl"]},
+	],
+})
+
+test_temporary_tables_are_scratch if {
+	sql.scratch with input.statement as temporary
+	not sql.read_only with input.statement as temporary
+}
+
+test_other_tables_are_not_scratch if {
+	lasting := {"tables": [{"id": "public.u", "schema": "public", "access": ["insert"]}]}
+	not sql.scratch with input.statement as object.union(temporary, lasting)
+}
