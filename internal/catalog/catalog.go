@@ -29,6 +29,7 @@ type Relation struct {
 	Kind       Kind
 	Temporary  bool
 	RowType    OID       // its composite type
+	OfType     OID       // of a typed table: the type it was made OF
 	Columns    []*Column // in order of attribute number, without dropped ones; none for indexes
 	Index      bool      // an index, of Kind Unknown
 	Definition string    // of views: the SELECT, names qualified (search_path was empty when it was read)
@@ -102,10 +103,14 @@ type Function struct {
 	OID             OID
 	Schema          string
 	Name            string
-	Kind            string // function, aggregate, window, procedure
-	Args            []OID  // of input arguments
-	Defaults        int    // how many of the last arguments may be left out
-	Variadic        bool   // the last argument takes any number
+	Kind            string   // function, aggregate, window, procedure
+	Args            []OID    // of input arguments
+	ArgNames        []string // of input arguments, nil when none has a name
+	Defaults        int      // how many of the last arguments may be left out
+	Variadic        bool     // the last argument takes any number
+	VariadicElem    OID      // of which type: "any" takes every type
+	CallArgs        []OID    // of a procedure, what CALL gives, OUT parameters included
+	CallNames       []string // and their names
 	Result          OID
 	ReturnsSet      bool
 	OutColumns      []string // names of OUT, INOUT and TABLE columns, nil when the result is one value
@@ -121,15 +126,19 @@ func (f *Function) ID() string { return QuoteIdent(f.Schema) + "." + QuoteIdent(
 
 // Type is a row of pg_type.
 type Type struct {
-	OID      OID
-	Schema   string
-	Name     string
-	Kind     byte // pg_type.typtype: b base, c composite, d domain, e enum, p pseudo, r range, m multirange
-	Category byte // pg_type.typcategory: S string, N numeric, D date/time …
-	Base     OID  // of a domain
-	Elem     OID  // of an array
-	Relation OID  // of a composite type
-	Checked  bool // a domain with constraints, which may run functions
+	OID       OID
+	Schema    string
+	Name      string
+	Kind      byte  // pg_type.typtype: b base, c composite, d domain, e enum, p pseudo, r range, m multirange
+	Category  byte  // pg_type.typcategory: S string, N numeric, D date/time …
+	Base      OID   // of a domain
+	Preferred bool  // pg_type.typispreferred
+	Elem      OID   // of an array
+	Part      OID   // what a subscript takes of a value that is no array: of a name, a point
+	Subtype   OID   // of a range: what it is of; of a multirange: its range type
+	Relation  OID   // of a composite type
+	Checks    []OID // functions of users' making that a domain's own constraints call
+	Checked   bool  // a domain with constraints, which may run functions
 }
 
 // Operator is a row of pg_operator.
@@ -147,6 +156,7 @@ type Operator struct {
 type Cast struct {
 	Source, Target OID
 	Function       OID  // 0: binary coercible, or through text
+	Method         byte // pg_cast.castmethod: f by a function, i through text, b as it is
 	Implicit       bool // made anywhere
 	Assignment     bool // made on assignment, or anywhere
 }

@@ -97,6 +97,10 @@ func (l *loader) domainChecks() error {
 		WHERE k.contypid <> 0 AND (d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass OR o.oid IS NOT NULL)`,
 		[]any{&typ, &function}, func() error {
 			checks[typ] = append(checks[typ], function)
+			t, f := l.s.typesByOID[typ], l.s.functionsByOID[function]
+			if t != nil && f != nil && !SystemSchema(f.Schema) {
+				t.Checks = append(t.Checks, function)
+			}
 			return nil
 		})
 	if err != nil || len(checks) == 0 {

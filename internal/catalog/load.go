@@ -68,7 +68,8 @@ func read(ctx context.Context, tx querier) (*Snapshot, error) {
 		functions: map[name][]*Function{}, functionsByOID: map[OID]*Function{},
 		types: map[name]*Type{}, typesByOID: map[OID]*Type{}, arrays: map[OID]OID{},
 		operators: map[string][]*Operator{}, casts: map[OID][]Cast{}, collations: map[OID]string{},
-		comparable: map[OID]bool{},
+		comparable:  map[OID]bool{},
+		castBetween: map[[2]OID]*Cast{}, compared: map[OID][]OID{}, relabels: map[OID][]OID{}, multiranges: map[OID]OID{},
 	}}
 	err := tx.QueryRow(ctx, `SELECT pg_catalog.current_database()::text, pg_catalog.current_setting('server_version_num')::int`).
 		Scan(&l.s.Database, &l.s.ServerVersion)
@@ -82,7 +83,8 @@ func read(ctx context.Context, tx querier) (*Snapshot, error) {
 		{"schemas", l.schemas}, {"relations", l.relations}, {"columns", l.columns}, {"generated columns", l.generated}, {"copying triggers", l.copying},
 		{"partition keys", l.partitionKeys}, {"views", l.views},
 		{"inheritance", l.inheritance}, {"primary keys", l.primaryKeys}, {"types", l.types},
-		{"functions", l.functions}, {"operators", l.operators}, {"casts", l.casts}, {"collations", l.collations},
+		{"ranges", l.ranges}, {"functions", l.functions}, {"operators", l.operators}, {"casts", l.casts},
+		{"comparisons", l.comparisons}, {"collations", l.collations},
 		{"effects of writes", l.effects}, {"comparable types", l.comparable},
 	}
 	for _, step := range steps {
@@ -124,9 +126,9 @@ const ownSchema = `CASE WHEN n.oid = pg_catalog.pg_my_temp_schema() THEN '` + Te
 func (l *loader) relations() error {
 	var r Relation
 	var kind, persistence string
-	return l.each(`SELECT c.oid, `+ownSchema+`, c.relname::text, c.relkind::text, c.relpersistence::text, c.reltype
+	return l.each(`SELECT c.oid, `+ownSchema+`, c.relname::text, c.relkind::text, c.relpersistence::text, c.reltype, c.reloftype
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`,
-		[]any{&r.OID, &r.Schema, &r.Name, &kind, &persistence, &r.RowType}, func() error {
+		[]any{&r.OID, &r.Schema, &r.Name, &kind, &persistence, &r.RowType, &r.OfType}, func() error {
 			relation := r
 			relation.Kind = relationKind(kind)
 			relation.Index = kind == "i" || kind == "I"
@@ -241,17 +243,18 @@ func (l *loader) primaryKeys() error {
 func (l *loader) types() error {
 	var t Type
 	var kind, category string
-	return l.each(`SELECT t.oid, `+ownSchema+`, t.typname::text, t.typtype::text, t.typcategory::text, t.typbasetype,
-			CASE WHEN t.typlen = -1 THEN t.typelem ELSE 0::oid END, t.typrelid,
+	var array OID
+	return l.each(`SELECT t.oid, `+ownSchema+`, t.typname::text, t.typtype::text, t.typcategory::text, t.typispreferred, t.typbasetype,
+			t.typarray, CASE WHEN t.typlen = -1 THEN t.typelem ELSE 0::oid END, t.typelem, t.typrelid,
 			EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid) OR t.typtype = 'd' AND t.typnotnull
 		FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace`,
-		[]any{&t.OID, &t.Schema, &t.Name, &kind, &category, &t.Base, &t.Elem, &t.Relation, &t.Checked}, func() error {
+		[]any{&t.OID, &t.Schema, &t.Name, &kind, &category, &t.Preferred, &t.Base, &array, &t.Elem, &t.Part, &t.Relation, &t.Checked}, func() error {
 			typ := t
 			typ.Kind, typ.Category = kind[0], category[0]
 			l.s.types[name{t.Schema, t.Name}] = &typ
 			l.s.typesByOID[t.OID] = &typ
-			if typ.Elem != 0 && typ.Category == 'A' {
-				l.s.arrays[typ.Elem] = t.OID
+			if array != 0 {
+				l.s.arrays[t.OID] = array
 			}
 			return nil
 		})
@@ -263,17 +266,19 @@ func (l *loader) functions() error {
 	var names, modes []string
 	var kind, volatility string
 	return l.each(`SELECT p.oid, n.nspname::text, p.proname::text, p.prokind::text, p.proargtypes::oid[], p.pronargdefaults::int,
-			p.provariadic <> 0, p.prorettype, p.proretset, p.proallargtypes, p.proargnames::text[], p.proargmodes::text[],
+			p.provariadic, p.prorettype, p.proretset, p.proallargtypes, p.proargnames::text[], p.proargmodes::text[],
 			p.provolatile::text, p.proleakproof, p.prosecdef, l.lanname::text
 		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 			JOIN pg_catalog.pg_language l ON l.oid = p.prolang`,
-		[]any{&f.OID, &f.Schema, &f.Name, &kind, &args, &f.Defaults, &f.Variadic, &f.Result, &f.ReturnsSet,
+		[]any{&f.OID, &f.Schema, &f.Name, &kind, &args, &f.Defaults, &f.VariadicElem, &f.Result, &f.ReturnsSet,
 			&all, &names, &modes, &volatility, &f.Leakproof, &f.SecurityDefiner, &f.Language}, func() error {
 			function := f
 			function.Args = append([]OID(nil), args...)
 			function.Kind = map[string]string{"f": "function", "a": "aggregate", "w": "window", "p": "procedure"}[kind]
 			function.Volatility = map[string]string{"i": "immutable", "s": "stable", "v": "volatile"}[volatility]
+			function.Variadic = f.VariadicElem != 0
 			function.OutColumns, function.OutTypes = outColumns(names, modes, all)
+			function.argNames(names, modes, all)
 			key := name{f.Schema, f.Name}
 			l.s.functions[key] = append(l.s.functions[key], &function)
 			l.s.functionsByOID[f.OID] = &function
@@ -303,6 +308,60 @@ func outColumns(names, modes []string, all []OID) ([]string, []OID) {
 	return columns, types
 }
 
+// argNames keeps by what names a call may give arguments.
+func (f *Function) argNames(names, modes []string, all []OID) {
+	name := func(i int) string {
+		if i < len(names) {
+			return names[i]
+		}
+		return ""
+	}
+	if len(all) != len(modes) { // some of PostgreSQL's own have modes and no list of all types
+		modes = nil
+	}
+	if modes == nil {
+		f.CallArgs = f.Args
+		for i := range f.Args {
+			f.CallNames = append(f.CallNames, name(i))
+		}
+		f.ArgNames = f.CallNames
+	}
+	for i, mode := range modes {
+		if mode == "i" || mode == "b" || mode == "v" {
+			f.ArgNames = append(f.ArgNames, name(i))
+		}
+		if mode != "t" {
+			f.CallArgs, f.CallNames = append(f.CallArgs, all[i]), append(f.CallNames, name(i))
+		}
+	}
+	if len(names) == 0 {
+		f.ArgNames, f.CallNames = nil, nil
+	}
+	if f.Kind != "procedure" {
+		f.CallArgs, f.CallNames = nil, nil
+	}
+}
+
+// ranges reads what ranges and multiranges are of. Multiranges are there from 14 on.
+func (l *loader) ranges() error {
+	multi := "rngmultitypid"
+	if l.s.ServerVersion < 140000 {
+		multi = "0::oid"
+	}
+	var typ, subtype, multirange OID
+	return l.each(`SELECT rngtypid, rngsubtype, `+multi+` FROM pg_catalog.pg_range`,
+		[]any{&typ, &subtype, &multirange}, func() error {
+			if t := l.s.typesByOID[typ]; t != nil {
+				t.Subtype = subtype
+			}
+			if t := l.s.typesByOID[multirange]; t != nil {
+				t.Subtype = typ
+				l.s.multiranges[typ] = multirange
+			}
+			return nil
+		})
+}
+
 func (l *loader) operators() error {
 	var o Operator
 	return l.each(`SELECT o.oid, n.nspname::text, o.oprname::text, o.oprleft, o.oprright, o.oprresult, o.oprcode::oid
@@ -316,15 +375,43 @@ func (l *loader) operators() error {
 
 func (l *loader) casts() error {
 	var c Cast
-	var how string
-	return l.each(`SELECT castsource, casttarget, castfunc, castcontext::text FROM pg_catalog.pg_cast`,
-		[]any{&c.Source, &c.Target, &c.Function, &how}, func() error {
+	var how, method string
+	return l.each(`SELECT castsource, casttarget, castfunc, castcontext::text, castmethod::text FROM pg_catalog.pg_cast`,
+		[]any{&c.Source, &c.Target, &c.Function, &how, &method}, func() error {
 			cast := c
+			cast.Method = method[0]
+			l.s.castBetween[[2]OID{c.Source, c.Target}] = &cast
 			cast.Implicit, cast.Assignment = how == "i", how != "e"
 			l.s.casts[c.Source] = append(l.s.casts[c.Source], cast)
+			if cast.Implicit && method == "b" && (c.Source.User() || c.Target.User()) {
+				l.s.relabels[c.Source] = append(l.s.relabels[c.Source], c.Target)
+			}
 			if c.Function.User() {
 				l.s.userCasts = append(l.s.userCasts, cast)
 			}
+			return nil
+		})
+}
+
+// comparisons reads which functions of users' making sort, group and compare values
+// of a type: those of its default operator classes.
+func (l *loader) comparisons() error {
+	var typ, function OID
+	return l.each(`
+		WITH classes AS (
+			SELECT c.opcintype, c.opcfamily FROM pg_catalog.pg_opclass c JOIN pg_catalog.pg_am a ON a.oid = c.opcmethod
+			WHERE c.opcdefault AND a.amname IN ('btree', 'hash'))
+		SELECT c.opcintype, p.amproc::oid FROM classes c
+		JOIN pg_catalog.pg_amproc p ON p.amprocfamily = c.opcfamily AND p.amproclefttype = c.opcintype AND p.amprocrighttype = c.opcintype
+		WHERE p.amproc::oid >= 16384
+		UNION
+		SELECT c.opcintype, o.oprcode::oid FROM classes c
+		JOIN pg_catalog.pg_amop m ON m.amopfamily = c.opcfamily AND m.amoplefttype = c.opcintype AND m.amoprighttype = c.opcintype
+		JOIN pg_catalog.pg_operator o ON o.oid = m.amopopr
+		WHERE o.oprcode::oid >= 16384
+		ORDER BY 1, 2`,
+		[]any{&typ, &function}, func() error {
+			l.s.compared[typ] = append(l.s.compared[typ], function)
 			return nil
 		})
 }

@@ -17,7 +17,11 @@ type Snapshot struct {
 	arrays         map[OID]OID // element to array type
 	operators      map[string][]*Operator
 	casts          map[OID][]Cast // by source
-	userCasts      []Cast         // those that run a function made by a user
+	castBetween    map[[2]OID]*Cast
+	userCasts      []Cast        // those that run a function made by a user
+	compared       map[OID][]OID // functions of users' making that compare values of a type
+	relabels       map[OID][]OID // by casts without a function that users have made, implicit ones
+	multiranges    map[OID]OID   // range to multirange type
 	collations     map[OID]string
 	comparable     map[OID]bool
 }
@@ -69,6 +73,32 @@ func (s *Snapshot) HasSchema(schema string) bool { return s.schemas[schema] }
 
 // Collation returns the collation's quoted, qualified name, or "".
 func (s *Snapshot) Collation(oid OID) string { return s.collations[oid] }
+
+// Cast returns the cast from a type to another, or nil.
+func (s *Snapshot) Cast(source, target OID) *Cast { return s.castBetween[[2]OID{source, target}] }
+
+// Compares returns the functions of users' making that sort, group and compare
+// values of exactly that type.
+func (s *Snapshot) Compares(typ OID) []OID { return s.compared[typ] }
+
+// UserCompares reports whether there are any such functions.
+func (s *Snapshot) UserCompares() bool { return len(s.compared) > 0 }
+
+// ComparedTypes are the types that have such functions, in no order.
+func (s *Snapshot) ComparedTypes() []OID {
+	all := make([]OID, 0, len(s.compared))
+	for typ := range s.compared {
+		all = append(all, typ)
+	}
+	return all
+}
+
+// UserMadeRelabels returns the types that values of a type are taken for as they
+// are, by a cast that users have made.
+func (s *Snapshot) UserMadeRelabels(typ OID) []OID { return s.relabels[typ] }
+
+// MultirangeOf returns the multirange type of a range type, or 0.
+func (s *Snapshot) MultirangeOf(typ OID) OID { return s.multiranges[typ] }
 
 // UserCasts returns the casts that run a function made by a user.
 func (s *Snapshot) UserCasts() []Cast { return s.userCasts }

@@ -2,6 +2,7 @@ package query
 
 import (
 	"sort"
+	"strings"
 	"sync"
 
 	pg_query "github.com/pganalyze/pg_query_go/v5"
@@ -24,6 +25,7 @@ func NewAnalyzer(s *catalog.Snapshot) *Analyzer { return &Analyzer{snapshot: s} 
 func (a *Analyzer) Analyze(st *Statement, env Env) *Analysis {
 	s := a.newState(st, env)
 	s.refuseTemporarySchema(st)
+	s.disorder(st)
 	s.statement(st.Node)
 	s.finish()
 	return s.out
@@ -54,6 +56,15 @@ type state struct {
 	parameters map[int]string
 	given      map[int]catalog.OID // the first type that each parameter was given
 
+	constrained    map[catalog.OID]bool // domains whose constraints are listed
+	unsure         bool                 // a cast may run that is not known
+	unsureCompares bool                 // and functions that compare
+	calling        bool                 // inside CALL
+	storing        bool                 // in a column of a table
+	together       value                // what SET (a, b) = … assigns
+	unordered      map[int]bool         // parameters whose type is not known, as the server sees them in another order
+	inserting      *pg_query.SelectStmt // the VALUES that an INSERT gives
+
 	aggregates int                 // nesting of aggregates around what is being looked at
 	how        string              // in words, where columns of a DML target are being read
 	ref        *pg_query.ColumnRef // the reference that is being looked at, nil for what is none
@@ -76,6 +87,35 @@ func (a *Analyzer) newState(st *Statement, env Env) *state {
 		leaves: map[leafKey]*cell{}, tableIndex: map[tableKey]*Table{}, functions: map[calledFunction]bool{},
 		missing: map[string]bool{}, relations: map[catalog.OID]bool{},
 		parameters: map[int]string{},
+	}
+}
+
+// disorder finds the parameters that a write refers to more than once and the client
+// has given no type: the server gives them one where it first meets them, and takes
+// the clauses of a write in an order of its own.
+func (s *state) disorder(st *Statement) {
+	if !strings.Contains(st.Text, "$") {
+		return
+	}
+	seen, write := map[int]int{}, false
+	var look func(*pg_query.Node)
+	look = func(node *pg_query.Node) {
+		switch n := node.GetNode().(type) {
+		case *pg_query.Node_ParamRef:
+			seen[int(n.ParamRef.Number)]++
+		case *pg_query.Node_InsertStmt, *pg_query.Node_UpdateStmt, *pg_query.Node_DeleteStmt, *pg_query.Node_MergeStmt:
+			write = true
+		}
+		forNodes(node.ProtoReflect(), look)
+	}
+	look(st.Node)
+	for n, times := range seen {
+		if write && times > 1 && (n < 1 || n > len(s.env.ParamTypes) || s.env.ParamTypes[n-1] == 0) {
+			if s.unordered == nil {
+				s.unordered = map[int]bool{}
+			}
+			s.unordered[n] = true
+		}
 	}
 }
 

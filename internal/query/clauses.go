@@ -8,9 +8,14 @@ import (
 	"github.com/sallyport/sallyport/internal/catalog"
 )
 
-// tail analyses what follows a SELECT, VALUES or set operation: ORDER BY, LIMIT,
-// OFFSET, FOR UPDATE.
+// tail analyses what follows VALUES or a set operation: ORDER BY, LIMIT, OFFSET, FOR
+// UPDATE.
 func (s *state) tail(st *pg_query.SelectStmt, sc *scope, outputs []output) {
+	s.sorting(st, sc, outputs)
+	s.limits(st, sc)
+}
+
+func (s *state) sorting(st *pg_query.SelectStmt, sc *scope, outputs []output) {
 	for _, node := range st.SortClause {
 		sort := node.GetSortBy()
 		if sort == nil {
@@ -21,9 +26,14 @@ func (s *state) tail(st *pg_query.SelectStmt, sc *scope, outputs []output) {
 		s.use(v, ordered)
 		s.sortOperator(sort, v)
 	}
-	for _, node := range []*pg_query.Node{st.LimitCount, st.LimitOffset} {
+}
+
+func (s *state) limits(st *pg_query.SelectStmt, sc *scope) {
+	for _, node := range []*pg_query.Node{st.LimitOffset, st.LimitCount} {
 		if node != nil {
-			s.use(s.expression(node, sc), derived)
+			v := s.expression(node, sc)
+			s.coerce(&v, int8OID, assignment)
+			s.use(v, derived)
 		}
 	}
 	for _, node := range st.LockingClause {
@@ -32,9 +42,20 @@ func (s *state) tail(st *pg_query.SelectStmt, sc *scope, outputs []output) {
 }
 
 func (s *state) sortOperator(sort *pg_query.SortBy, v value) {
+	v = s.sorted(v)
 	if len(sort.UseOp) > 0 {
 		s.operator(sort.UseOp, &v, &v)
 	}
+}
+
+// sorted is a value as it is sorted or grouped: as text if it has no type.
+func (s *state) sorted(v value) value {
+	if v.known {
+		s.coerce(&v, textOID, implicit)
+		v = v.settled()
+	}
+	s.compares(v)
+	return v
 }
 
 // outputOrExpression gives what an item of ORDER BY, GROUP BY or DISTINCT ON
@@ -71,7 +92,8 @@ func (s *state) outputMeant(node *pg_query.Node, sc *scope, outputs []output, co
 			continue
 		}
 		if found != nil { // PostgreSQL insists that they are equal
-			found = &output{name: name, value: value{edges: append(append([]edge(nil), found.value.edges...), outputs[i].value.edges...)}}
+			found = &output{name: name, value: value{typ: found.value.typ,
+				edges: append(append([]edge(nil), found.value.edges...), outputs[i].value.edges...)}}
 			continue
 		}
 		found = &outputs[i]
@@ -89,11 +111,11 @@ func (s *state) distinct(clause []*pg_query.Node, sc *scope, outputs []output) {
 			continue
 		}
 		on = true
-		s.use(s.outputOrExpression(node, sc, outputs, false), grouped)
+		s.use(s.sorted(s.outputOrExpression(node, sc, outputs, false)), grouped)
 	}
 	if !on {
 		for _, o := range outputs {
-			s.use(o.value, grouped)
+			s.use(s.sorted(o.value), grouped)
 		}
 	}
 }
@@ -104,7 +126,7 @@ func (s *state) window(def *pg_query.WindowDef, sc *scope) {
 		return
 	}
 	for _, node := range def.PartitionClause {
-		s.use(s.expression(node, sc), grouped)
+		s.use(s.sorted(s.expression(node, sc)), grouped)
 	}
 	for _, node := range def.OrderClause {
 		if sort := node.GetSortBy(); sort != nil {
@@ -116,11 +138,20 @@ func (s *state) window(def *pg_query.WindowDef, sc *scope) {
 		}
 	}
 	for _, node := range []*pg_query.Node{def.StartOffset, def.EndOffset} {
-		if node != nil {
-			s.use(s.expression(node, sc), derived)
+		if node == nil {
+			continue
 		}
+		v := s.expression(node, sc)
+		if def.FrameOptions&frameRange == 0 {
+			s.coerce(&v, int8OID, assignment)
+		} else { // what the operator class of the ORDER BY says
+			s.unsure = true
+		}
+		s.use(v, derived)
 	}
 }
+
+const frameRange = 2 // FRAMEOPTION_RANGE
 
 var lockNames = map[pg_query.LockClauseStrength]string{
 	pg_query.LockClauseStrength_LCS_FORKEYSHARE:    "for key share",
@@ -201,6 +232,8 @@ func literalLimit(st *pg_query.SelectStmt) *int64 {
 }
 
 const (
+	float4OID  = catalog.OID(700)
+	float8OID  = catalog.OID(701)
 	boolOID    = catalog.OID(16)
 	int8OID    = catalog.OID(20)
 	int4OID    = catalog.OID(23)

@@ -56,7 +56,7 @@ func (s *state) bareRef(name string, ref *pg_query.ColumnRef, sc *scope) value {
 		return s.refer(column)
 	}
 	if e := sc.findEntry("", name); e != nil {
-		if len(e.columns) == 1 && e.base == nil && e.columns[0].name == name {
+		if len(e.columns) == 1 && e.base == nil && (e.scalar || e.columns[0].name == name) {
 			return s.entryColumnValue(e, 0)
 		}
 		return s.wholeRow(e)
@@ -67,12 +67,11 @@ func (s *state) bareRef(name string, ref *pg_query.ColumnRef, sc *scope) value {
 
 // functionNotation is t.f where f is no column of t: a function of its row.
 func (s *state) functionNotation(name string, row value, written string) value {
-	candidates := s.candidates("", name, 1)
-	if len(candidates) == 0 {
+	v, found := s.called(&callee{name: name, args: []value{row}})
+	if !found {
 		s.unresolved("column " + written)
-		return value{}
 	}
-	return s.called(candidates, []value{row})
+	return v
 }
 
 // meant returns the column a reference means at this level, without noting it.
@@ -95,34 +94,58 @@ func (s *state) meant(ref *pg_query.ColumnRef, sc *scope) *visibleColumn {
 	return nil
 }
 
-// indirect follows .field and [subscript].
+// indirect follows .field and [subscript]. Subscripts that stand together take one
+// element.
 func (s *state) indirect(v value, steps []*pg_query.Node, sc *scope) value {
+	var subscripts []*pg_query.A_Indices
 	for _, node := range steps {
-		switch step := node.Node.(type) {
-		case *pg_query.Node_String_:
-			v = s.selectField(v, step.String_.Sval)
-		case *pg_query.Node_AIndices:
-			for _, bound := range []*pg_query.Node{step.AIndices.Lidx, step.AIndices.Uidx} {
-				if bound != nil {
-					b := s.expression(bound, sc)
-					v.edges = append(v.inside()[:len(v.edges):len(v.edges)], b.inside()...)
-				}
-			}
-			v = s.subscripted(v, step.AIndices.IsSlice)
-		default:
+		if step := node.GetAIndices(); step != nil {
+			subscripts = append(subscripts, step)
+			continue
+		}
+		name := node.GetString_()
+		if name == nil {
 			s.unknownNode(node)
 			return value{}
 		}
+		v = s.selectField(s.subscripted(v, subscripts, sc), name.Sval)
+		subscripts = nil
 	}
-	return v
+	return s.subscripted(v, subscripts, sc)
 }
 
-func (s *state) subscripted(v value, slice bool) value {
-	out := value{edges: v.inside()}
-	if slice {
-		out.typ = v.typ
-	} else if t := s.snapshot.TypeByOID(v.typ); t != nil && t.Category == 'A' {
-		out.typ = t.Elem
+// subscripted is the value of v[…]: an element or, if one is a slice, a part.
+func (s *state) subscripted(v value, subscripts []*pg_query.A_Indices, sc *scope) value {
+	if len(subscripts) == 0 {
+		return v
+	}
+	container := s.rules().base(v.typ)
+	element := s.rules().element(container)
+	out := value{edges: v.inside(), typ: element}
+	if t := s.snapshot.TypeByOID(container); t != nil && element == 0 {
+		out.typ = t.Part
+	}
+	for _, subscript := range subscripts {
+		if subscript.IsSlice && element != 0 || container == jsonbOID {
+			out.typ = container
+		}
+		for _, bound := range []*pg_query.Node{subscript.Lidx, subscript.Uidx} {
+			if bound == nil {
+				continue
+			}
+			b := s.expression(bound, sc)
+			switch {
+			case container == jsonbOID && (b.known || b.typ != 0 && !s.rules().coercibleTo(b.typ, int4OID, implicit)):
+				s.coerce(&b, textOID, implicit)
+			case container == jsonbOID:
+				s.coerce(&b, int4OID, implicit)
+			case container != 0:
+				s.coerce(&b, int4OID, assignment)
+			default:
+				s.unsure = true
+			}
+			out.edges = append(out.edges[:len(out.edges):len(out.edges)], b.inside()...)
+		}
 	}
 	return out
 }

@@ -74,7 +74,7 @@ func (s *state) analyzeCTE(c *cte, recursive bool) {
 	if sel := c.node.Ctequery.GetSelectStmt(); recursive && sel != nil && sel.Op == pg_query.SetOperation_SETOP_UNION {
 		s.recursiveCTE(c, sel)
 	} else {
-		c.setOutputs(s, s.query(c.node.Ctequery, c.outer, c.ctes))
+		c.setOutputs(s, s.settle(s.query(c.node.Ctequery, c.outer, c.ctes)))
 	}
 	s.cycleColumns(c)
 }
@@ -84,7 +84,7 @@ func (s *state) analyzeCTE(c *cte, recursive bool) {
 func (s *state) recursiveCTE(c *cte, sel *pg_query.SelectStmt) {
 	ctes := s.with(sel.WithClause, c.outer, c.ctes)
 	s.setOperation(sel)
-	c.setOutputs(s, s.selectStatement(sel.Larg, c.outer, ctes))
+	c.setOutputs(s, s.settle(s.selectStatement(sel.Larg, c.outer, ctes)))
 	right := s.selectStatement(sel.Rarg, c.outer, ctes)
 	if len(right) != len(c.columns) {
 		s.unresolved("columns of " + quoted(c.node.Ctename))
@@ -92,6 +92,10 @@ func (s *state) recursiveCTE(c *cte, sel *pg_query.SelectStmt) {
 	}
 	for i, o := range right {
 		to := c.columns[i].cell
+		s.coerce(&right[i].value, c.columns[i].typ, implicit)
+		if !sel.All {
+			s.compares(value{typ: c.columns[i].typ})
+		}
 		to.from = append(append([]edge(nil), to.from...), o.value.edges...)
 		if !sel.All {
 			s.mark(to, grouped)
@@ -155,5 +159,5 @@ func (s *state) referCTE(c *cte) *rangeEntry {
 	if c.state != cteKnown {
 		s.unresolved("recursive reference to " + quoted(c.node.Ctename))
 	}
-	return &rangeEntry{columns: append([]entryColumn(nil), c.columns...)}
+	return &rangeEntry{columns: append([]entryColumn(nil), c.columns...), row: recordOID}
 }

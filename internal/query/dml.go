@@ -62,14 +62,18 @@ func (s *state) insert(st *pg_query.InsertStmt, outer *scope, ctes *cteScope) []
 	target := s.target(st, st.Relation, "insert")
 	var source []output
 	if st.SelectStmt != nil {
+		s.inserting = st.SelectStmt.GetSelectStmt()
 		source = s.query(st.SelectStmt, outer, ctes)
 		for _, o := range source {
 			s.use(o.value, projected)
 		}
 	}
 	columns := s.inserted(st, target, len(source))
-	for _, name := range columns {
+	for i, name := range columns {
 		s.write(target, name)
+		if i < len(source) {
+			s.assign(target, name, indirection(st.Cols, i), source[i].value)
+		}
 	}
 	sc := &scope{parent: outer, ctes: ctes}
 	sc.add(whole(target))
@@ -89,7 +93,7 @@ func (s *state) inserted(st *pg_query.InsertStmt, target *rangeEntry, given int)
 			s.unknownNode(node)
 			continue
 		}
-		s.subscripts(c.Indirection, nil)
+		s.subscripts(target.typeOf(c.Name), c.Indirection, nil)
 		columns = append(columns, c.Name)
 	}
 	if len(st.Cols) > 0 {
@@ -105,10 +109,10 @@ func (s *state) inserted(st *pg_query.InsertStmt, target *rangeEntry, given int)
 }
 
 // subscripts analyses what stands in a[…] of an assignment.
-func (s *state) subscripts(steps []*pg_query.Node, sc *scope) {
-	for _, node := range steps {
+func (s *state) subscripts(typ catalog.OID, steps []*pg_query.Node, sc *scope) {
+	for i, node := range steps {
 		if node.GetAIndices() != nil {
-			s.use(s.indirect(value{}, []*pg_query.Node{node}, sc), derived)
+			s.use(s.indirect(value{typ: s.assigned(typ, steps[:i])}, []*pg_query.Node{node}, sc), derived)
 		} else if node.GetString_() == nil {
 			s.unknownNode(node)
 		}
@@ -140,7 +144,7 @@ func (s *state) onConflict(clause *pg_query.OnConflictClause, target *rangeEntry
 	s.reading("the right side of SET in ON CONFLICT", func() { s.set(clause.TargetList, target, both) })
 	if clause.WhereClause != nil {
 		s.reading("the WHERE clause of ON CONFLICT", func() {
-			s.use(s.expression(clause.WhereClause, both), filtered)
+			s.use(s.condition(s.expression(clause.WhereClause, both)), filtered)
 		})
 	}
 }
@@ -191,8 +195,10 @@ func (s *state) setColumn(t *pg_query.ResTarget, target *rangeEntry, sc *scope) 
 	if len(t.Indirection) > 0 && column != nil { // a part of it is put into the rest
 		s.reading("an assignment to a part of it", func() { s.readWhole(target.base, column, target.only) })
 	}
-	s.subscripts(t.Indirection, sc)
-	if m := t.Val.GetMultiAssignRef(); t.Val == nil || m != nil && m.Colno > 1 { // the same source as the first column's
+	s.subscripts(target.typeOf(t.Name), t.Indirection, sc)
+	m := t.Val.GetMultiAssignRef()
+	if t.Val == nil || m != nil && m.Colno > 1 { // the same source as the first column's
+		s.assignTogether(target, t, s.together)
 		s.write(target, t.Name)
 		return
 	}
@@ -202,6 +208,12 @@ func (s *state) setColumn(t *pg_query.ResTarget, target *rangeEntry, sc *scope) 
 	}
 	v := s.expression(t.Val, sc)
 	s.use(v, derived)
+	if m == nil {
+		s.assign(target, t.Name, t.Indirection, v)
+	} else {
+		s.together = v
+		s.assignTogether(target, t, v)
+	}
 	if column == nil || target.dml == nil || len(t.Indirection) > 0 || !s.keep(target, column, t.Val, v, target.dml.Refs[before:]) {
 		s.write(target, t.Name)
 		return
@@ -245,7 +257,7 @@ func (s *state) where(clause *pg_query.Node, sc *scope, how string) {
 		s.unfiltered = true
 		return
 	}
-	s.reading(how, func() { s.use(s.expression(clause, sc), filtered) })
+	s.reading(how, func() { s.use(s.condition(s.expression(clause, sc)), filtered) })
 }
 
 func (s *state) returning(list []*pg_query.Node, sc *scope, how string) []output {
@@ -279,7 +291,7 @@ func (s *state) merge(st *pg_query.MergeStmt, outer *scope, ctes *cteScope) []ou
 		s.touchRows(target.base, target.only, access...)
 	}
 	sc := s.beside(target, []*pg_query.Node{st.SourceRelation}, outer, ctes)
-	s.reading("the ON condition of MERGE", func() { s.use(s.expression(st.JoinCondition, sc), joined) })
+	s.reading("the ON condition of MERGE", func() { s.use(s.condition(s.expression(st.JoinCondition, sc)), joined) })
 	for _, node := range st.MergeWhenClauses {
 		s.mergeAction(node.GetMergeWhenClause(), target, sc)
 	}
@@ -291,7 +303,7 @@ func (s *state) mergeAction(when *pg_query.MergeWhenClause, target *rangeEntry, 
 		return // listed as unresolved before
 	}
 	if when.Condition != nil {
-		s.reading("a WHEN condition of MERGE", func() { s.use(s.expression(when.Condition, sc), filtered) })
+		s.reading("a WHEN condition of MERGE", func() { s.use(s.condition(s.expression(when.Condition, sc)), filtered) })
 	}
 	switch when.CommandType {
 	case pg_query.CmdType_CMD_UPDATE:
@@ -305,7 +317,14 @@ func (s *state) mergeAction(when *pg_query.MergeWhenClause, target *rangeEntry, 
 				if len(when.TargetList) == 0 && i < len(target.columns) {
 					s.write(target, target.columns[i].name)
 				}
-				s.use(s.expression(node, sc), derived)
+				v := s.expression(node, sc)
+				s.use(v, derived)
+				if i < len(when.TargetList) {
+					into := when.TargetList[i].GetResTarget()
+					s.assign(target, into.GetName(), into.GetIndirection(), v)
+				} else if i < len(target.columns) {
+					s.assign(target, target.columns[i].name, nil, v)
+				}
 			}
 		})
 	case pg_query.CmdType_CMD_DELETE, pg_query.CmdType_CMD_NOTHING:

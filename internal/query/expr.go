@@ -26,18 +26,18 @@ func (s *state) expression(node *pg_query.Node, sc *scope) value {
 	case *pg_query.Node_AExpr:
 		return s.operatorExpression(n.AExpr, sc)
 	case *pg_query.Node_BoolExpr:
-		return s.all(boolOID, sc, n.BoolExpr.Args...)
+		return s.conditions(sc, n.BoolExpr.Args...)
 	case *pg_query.Node_FuncCall:
 		return s.call(n.FuncCall, sc)
 	case *pg_query.Node_TypeCast:
 		return s.cast(n.TypeCast, sc)
 	case *pg_query.Node_CollateClause:
 		v := s.expression(n.CollateClause.Arg, sc)
-		return value{edges: v.inside(), typ: v.typ, known: v.known}
+		return value{edges: v.inside(), typ: v.typ, known: v.known, param: v.param}
 	case *pg_query.Node_NullTest:
 		return s.all(boolOID, sc, n.NullTest.Arg)
 	case *pg_query.Node_BooleanTest:
-		return s.all(boolOID, sc, n.BooleanTest.Arg)
+		return s.conditions(sc, n.BooleanTest.Arg)
 	case *pg_query.Node_SubLink:
 		return s.subLink(n.SubLink, sc)
 	case *pg_query.Node_AIndirection:
@@ -61,23 +61,17 @@ func (s *state) compound(node *pg_query.Node, sc *scope) value {
 	case *pg_query.Node_CaseExpr:
 		return s.caseExpression(n.CaseExpr, sc)
 	case *pg_query.Node_CoalesceExpr:
-		return s.alike(sc, n.CoalesceExpr.Args).settled()
+		return s.alike(sc, n.CoalesceExpr.Args)
 	case *pg_query.Node_MinMaxExpr:
-		return s.alike(sc, n.MinMaxExpr.Args).settled()
+		v := s.alike(sc, n.MinMaxExpr.Args)
+		s.compares(v)
+		return v
 	case *pg_query.Node_AArrayExpr:
-		v := s.alike(sc, n.AArrayExpr.Elements)
-		if !v.known { // an array of literals takes the type it is cast to
-			v.typ = s.snapshot.ArrayOf(v.typ)
-		}
-		v.known = false
-		return v
+		return s.array(n.AArrayExpr, sc)
 	case *pg_query.Node_RowExpr:
-		v := s.all(0, sc, n.RowExpr.Args...)
-		return v
+		return s.rowExpression(n.RowExpr, sc)
 	case *pg_query.Node_List:
 		return s.all(0, sc, n.List.Items...)
-	case *pg_query.Node_NamedArgExpr: // not at the position of its parameter: its type says nothing
-		return value{edges: s.expression(n.NamedArgExpr.Arg, sc).inside()}
 	case *pg_query.Node_GroupingFunc:
 		return s.all(int4OID, sc, n.GroupingFunc.Args...)
 	case *pg_query.Node_SqlvalueFunction:
@@ -107,23 +101,89 @@ func (s *state) all(typ catalog.OID, sc *scope, nodes ...*pg_query.Node) value {
 	return out
 }
 
-// alike makes a value of several that have one type.
-func (s *state) alike(sc *scope, nodes []*pg_query.Node) value {
-	out := value{known: true}
-	mixed := false
+// conditions is all of what is taken for true or false.
+func (s *state) conditions(sc *scope, nodes ...*pg_query.Node) value {
+	out := value{typ: boolOID}
 	for _, node := range nodes {
-		v := s.expression(node, sc)
+		v := s.condition(s.expression(node, sc))
 		out.edges = append(out.edges, v.inside()...)
-		switch {
-		case v.known && v.typ == 0:
-		case out.known:
-			out.typ, out.known = v.typ, false
-		case out.typ != v.typ:
-			mixed = true
+	}
+	return out
+}
+
+// alike makes a value of several that are made one type.
+func (s *state) alike(sc *scope, nodes []*pg_query.Node) value {
+	return s.unified(s.each(sc, nodes))
+}
+
+func (s *state) each(sc *scope, nodes []*pg_query.Node) []value {
+	values := make([]value, len(nodes))
+	for i, node := range nodes {
+		values[i] = s.expression(node, sc)
+	}
+	return values
+}
+
+// unified is one of several values, made of the type they have in common.
+func (s *state) unified(values []value) value {
+	out := value{typ: s.common(values)}
+	for i := range values {
+		out.edges = append(out.edges, values[i].inside()...)
+	}
+	if out.typ == 0 {
+		s.unsure = true
+	}
+	s.coerceAll(values, out.typ)
+	return out
+}
+
+// array makes a value of ARRAY[…]: of arrays it is one of more dimensions.
+func (s *state) array(a *pg_query.A_ArrayExpr, sc *scope) value {
+	v := s.alike(sc, a.Elements)
+	for _, node := range a.Elements {
+		if node.GetAArrayExpr() != nil {
+			return v
 		}
 	}
-	if mixed {
-		out.typ = 0
+	if s.rules().element(v.typ) == 0 {
+		v.typ = s.snapshot.ArrayOf(v.typ)
+	}
+	return v
+}
+
+// arrayOf is ARRAY[…]::type[], whose elements are cast one by one.
+func (s *state) arrayOf(a *pg_query.A_ArrayExpr, typ catalog.OID, sc *scope) value {
+	out := value{typ: typ}
+	for _, node := range a.Elements {
+		var v value
+		if inner := node.GetAArrayExpr(); inner != nil {
+			v = s.arrayOf(inner, typ, sc)
+		} else {
+			v = s.expression(node, sc)
+			if target := s.rules().element(s.rules().base(typ)); v.typ == typ || s.rules().element(s.rules().base(v.typ)) != 0 {
+				s.coerce(&v, typ, explicit)
+			} else {
+				s.coerce(&v, target, explicit)
+			}
+		}
+		out.edges = append(out.edges, v.inside()...)
+	}
+	return out
+}
+
+func (s *state) rowExpression(row *pg_query.RowExpr, sc *scope) value {
+	out := value{typ: recordOID, fields: []value{}}
+	for _, node := range row.Args {
+		if expanded, ok := s.expandStar(node, sc); ok { // ROW(t.*)
+			for _, o := range expanded {
+				out.fields = append(out.fields, o.value)
+			}
+			continue
+		}
+		out.fields = append(out.fields, s.expression(node, sc))
+	}
+	for i := range out.fields {
+		out.edges = append(out.edges, out.fields[i].inside()...)
 	}
 	return out
 }
@@ -131,13 +191,16 @@ func (s *state) alike(sc *scope, nodes []*pg_query.Node) value {
 func (s *state) constant(c *pg_query.A_Const) value {
 	s.out.Shape.Literals++
 	if c.Isnull {
-		return value{known: true}
+		return value{known: true, literal: true}
 	}
 	switch c.Val.(type) {
 	case *pg_query.A_Const_Ival:
 		return value{typ: int4OID}
 	case *pg_query.A_Const_Fval:
-		if _, err := strconv.ParseInt(c.GetFval().Fval, 10, 64); err == nil {
+		if n, err := strconv.ParseInt(c.GetFval().Fval, 10, 64); err == nil {
+			if int64(int32(n)) == n { //nolint:gosec // whether it fits is the question
+				return value{typ: int4OID}
+			}
 			return value{typ: int8OID}
 		}
 		return value{typ: floatOID}
@@ -146,7 +209,7 @@ func (s *state) constant(c *pg_query.A_Const) value {
 	case *pg_query.A_Const_Bsval:
 		return value{typ: bitOID}
 	case *pg_query.A_Const_Sval:
-		return value{known: true}
+		return value{known: true, literal: true}
 	default:
 		s.unresolved("constant")
 		return value{}
@@ -156,6 +219,13 @@ func (s *state) constant(c *pg_query.A_Const) value {
 // parameter notes $n and the type it is given, by the client or by a cast.
 func (s *state) parameter(n int, cast catalog.OID) value {
 	typ := cast
+	if s.unordered[n] {
+		if s.parameters[n] == "" {
+			s.parameters[n] = s.typeName(cast)
+		}
+		s.seenType(cast)
+		return value{}
+	}
 	if n >= 1 && n <= len(s.env.ParamTypes) && s.env.ParamTypes[n-1] != 0 {
 		typ = s.env.ParamTypes[n-1]
 	}
@@ -172,7 +242,10 @@ func (s *state) parameter(n int, cast catalog.OID) value {
 		s.parameters[n] = name
 	}
 	s.seenType(typ)
-	return value{typ: typ, known: typ == 0}
+	if typ == 0 {
+		return value{known: true, param: n}
+	}
+	return value{typ: typ}
 }
 
 func (s *state) typeName(oid catalog.OID) string {
@@ -191,14 +264,34 @@ func (s *state) typeName(oid catalog.OID) string {
 
 func (s *state) cast(c *pg_query.TypeCast, sc *scope) value {
 	typ := s.findType(c.TypeName)
-	if p := c.Arg.GetParamRef(); p != nil {
-		s.parameter(int(p.Number), typ)
-		s.castTo(typ)
-		return value{typ: typ}
+	if typ == 0 {
+		return value{edges: s.expression(c.Arg, sc).inside()}
+	}
+	if a := c.Arg.GetAArrayExpr(); a != nil && s.rules().element(s.rules().base(typ)) != 0 {
+		v := s.arrayOf(a, s.rules().base(typ), sc)
+		v.typ = typ
+		s.constraints(typ)
+		return v
 	}
 	v := s.expression(c.Arg, sc)
-	s.castTo(typ)
+	if p := c.Arg.GetParamRef(); p != nil {
+		s.parameter(int(p.Number), typ)
+	}
+	s.coerce(&v, typ, explicit)
+	if len(c.TypeName.Typmods) > 0 {
+		s.sized(typ)
+	}
 	return value{edges: v.inside(), typ: typ}
+}
+
+// sized lists the function that fits a value into its type's length, where users
+// have made it.
+func (s *state) sized(typ catalog.OID) {
+	for _, t := range []catalog.OID{typ, s.rules().element(typ)} {
+		if cast := s.snapshot.Cast(t, t); cast != nil && cast.Function.User() {
+			s.addFunction(s.snapshot.FunctionByOID(cast.Function))
+		}
+	}
 }
 
 func (s *state) caseExpression(c *pg_query.CaseExpr, sc *scope) value {
@@ -206,10 +299,14 @@ func (s *state) caseExpression(c *pg_query.CaseExpr, sc *scope) value {
 	var subject *value
 	if c.Arg != nil {
 		v := s.expression(c.Arg, sc)
+		if v.known {
+			s.coerce(&v, textOID, implicit)
+			v = v.settled()
+		}
 		subject = &v
 		out.edges = append(out.edges, v.inside()...)
 	}
-	results := make([]*pg_query.Node, 0, len(c.Args)+1)
+	results := []value{{known: true, literal: true}} // without ELSE it is NULL
 	for _, node := range c.Args {
 		when := node.GetCaseWhen()
 		if when == nil {
@@ -219,96 +316,29 @@ func (s *state) caseExpression(c *pg_query.CaseExpr, sc *scope) value {
 		v := s.expression(when.Expr, sc)
 		out.edges = append(out.edges, v.inside()...)
 		if subject != nil {
-			s.operatorNamed("", "=", subject, &v)
+			test := value{typ: s.operatorNamed("", "=", subject, &v)}
+			s.condition(test)
+		} else {
+			s.condition(v)
 		}
-		results = append(results, when.Result)
+		results = append(results, s.expression(when.Result, sc))
 	}
 	if c.Defresult != nil {
-		results = append(results, c.Defresult)
+		results[0] = s.expression(c.Defresult, sc) // its type counts first
 	}
-	v := s.alike(sc, results)
+	v := s.unified(results)
 	out.edges = append(out.edges, v.edges...)
-	out.typ = v.settled().typ
+	out.typ = v.typ
 	return out
 }
 
-// operatorExpression analyses an operator and the constructs PostgreSQL turns into
-// one.
-func (s *state) operatorExpression(e *pg_query.A_Expr, sc *scope) value {
-	var left *value
-	var edges []edge
-	if e.Lexpr != nil {
-		v := s.operand(e.Lexpr, sc)
-		left = &v
-		edges = append(edges, v.inside()...)
-	}
-	right := s.operand(e.Rexpr, sc)
-	edges = append(edges, right.inside()...)
-	out := value{edges: edges, typ: boolOID}
-	switch e.Kind {
-	case pg_query.A_Expr_Kind_AEXPR_OP:
-		out.typ = s.operator(e.Name, left, &right)
-	case pg_query.A_Expr_Kind_AEXPR_OP_ANY, pg_query.A_Expr_Kind_AEXPR_OP_ALL:
-		s.operator(e.Name, left, s.element(right))
-	case pg_query.A_Expr_Kind_AEXPR_DISTINCT, pg_query.A_Expr_Kind_AEXPR_NOT_DISTINCT,
-		pg_query.A_Expr_Kind_AEXPR_IN, pg_query.A_Expr_Kind_AEXPR_LIKE, pg_query.A_Expr_Kind_AEXPR_ILIKE,
-		pg_query.A_Expr_Kind_AEXPR_SIMILAR:
-		s.operator(e.Name, left, &right)
-	case pg_query.A_Expr_Kind_AEXPR_NULLIF:
-		s.operator(e.Name, left, &right)
-		out.typ = 0 // the left operand's as the operator takes it
-		if left != nil && left.typ == right.typ {
-			out.typ = s.compared(left.typ)
-		}
-	case pg_query.A_Expr_Kind_AEXPR_BETWEEN, pg_query.A_Expr_Kind_AEXPR_BETWEEN_SYM,
-		pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
-		for _, op := range []string{"<", "<=", ">", ">="} {
-			s.operatorNamed("", op, left, &right)
-		}
-	default:
-		s.unresolved("expression " + e.Kind.String())
-	}
-	return out
-}
-
-// compared is the type in which = compares values of a type: varchar as text,
-// others as they are, domains as something not looked into.
-func (s *state) compared(typ catalog.OID) catalog.OID {
-	if typ == varcharOID {
-		return textOID
-	}
-	if t := s.snapshot.TypeByOID(typ); t == nil || t.Kind == 'd' {
-		return 0
-	}
-	return typ
-}
-
-// settled is a value of literals only, which becomes text where it stands.
+// settled is a literal or parameter that becomes text where it stands.
 func (v value) settled() value {
 	if v.known && v.typ == 0 {
 		v.typ = textOID
 	}
-	v.known = false
+	v.known, v.param = false, 0
 	return v
-}
-
-// operand is one side of an operator: a list, of IN or BETWEEN, has its elements'
-// type where they have one.
-func (s *state) operand(node *pg_query.Node, sc *scope) value {
-	if list := node.GetList(); list != nil {
-		return s.alike(sc, list.Items)
-	}
-	return s.expression(node, sc)
-}
-
-// element is an element of an array value.
-func (s *state) element(v value) *value {
-	t := s.snapshot.TypeByOID(v.typ)
-	out := value{edges: v.edges, known: v.known}
-	if t != nil {
-		out.typ = t.Elem
-	}
-	return &out
 }
 
 func (s *state) subLink(link *pg_query.SubLink, sc *scope) value {
@@ -320,34 +350,65 @@ func (s *state) subLink(link *pg_query.SubLink, sc *scope) value {
 		test = &v
 		out.edges = append(out.edges, v.inside()...)
 	}
-	outputs := s.query(link.Subselect, sc, s.ctesOf(sc))
-	var first value
-	for i, o := range outputs {
-		if i == 0 {
-			first = value{edges: o.value.inside(), typ: o.value.typ, known: o.value.known}
-		}
+	outputs := s.settle(s.query(link.Subselect, sc, s.ctesOf(sc)))
+	for _, o := range outputs {
 		if link.SubLinkType != pg_query.SubLinkType_EXISTS_SUBLINK {
 			out.edges = append(out.edges, o.value.inside()...)
 		}
+	}
+	var first value
+	if len(outputs) > 0 {
+		first = value{edges: outputs[0].value.inside(), typ: outputs[0].value.typ, fields: outputs[0].value.fields, row: outputs[0].value.row,
+			call: outputs[0].value.call, outs: outputs[0].value.outs}
 	}
 	switch link.SubLinkType {
 	case pg_query.SubLinkType_EXISTS_SUBLINK:
 		out.typ = boolOID
 	case pg_query.SubLinkType_ANY_SUBLINK, pg_query.SubLinkType_ALL_SUBLINK:
 		out.typ = boolOID
+		op := "="
+		schema := ""
 		if len(link.OperName) > 0 {
-			s.operator(link.OperName, test, &first)
-		} else {
-			s.operatorNamed("", "=", test, &first)
+			schema, op, _ = s.operatorName(link.OperName)
 		}
+		s.compareRow(schema, op, test, outputs)
 	case pg_query.SubLinkType_EXPR_SUBLINK:
-		out.typ = first.typ
+		edges := out.edges
+		out = first
+		if len(outputs) > 1 { // of SET (a, b) = (SELECT …)
+			out = value{typ: recordOID}
+			for _, o := range outputs {
+				out.fields = append(out.fields, o.value)
+			}
+		}
+		out.edges = edges
 	case pg_query.SubLinkType_ARRAY_SUBLINK:
 		out.typ = s.snapshot.ArrayOf(first.typ)
+		if out.typ == 0 && s.rules().element(first.typ) != 0 {
+			out.typ = first.typ
+		}
 	default:
 		s.unresolved(fmt.Sprintf("subquery %v", link.SubLinkType))
 	}
 	return out
+}
+
+// compareRow compares a value, or the fields of a row, with the columns of a query.
+func (s *state) compareRow(schema, op string, test *value, outputs []output) {
+	if test == nil {
+		return
+	}
+	if len(outputs) == 1 {
+		s.condition(value{typ: s.operatorNamed(schema, op, test, &outputs[0].value)})
+		return
+	}
+	for i := range outputs {
+		left := value{}
+		if i < len(test.fields) {
+			left = test.fields[i]
+		}
+		s.condition(value{typ: s.operatorNamed(schema, op, &left, &outputs[i].value)})
+	}
 }
 
 func (s *state) ctesOf(sc *scope) *cteScope {

@@ -87,6 +87,12 @@ type value struct {
 	row   *rangeEntry       // a whole row of it
 	known bool              // a literal or a parameter without a type: it takes the type asked for
 	call  *catalog.Function // the function whose result it is, when there is only one
+	outs  []catalog.OID     // the types of its OutColumns
+
+	literal bool    // it is written as a literal
+	param   int     // it is the parameter of that number, to which nothing has given a type
+	fields  []value // of ROW(…)
+	each    []value // of a column of VALUES, row by row
 }
 
 // manyEdges is how many edges a value may have before those that say the same are

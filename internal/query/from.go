@@ -96,14 +96,14 @@ func (s *state) rangeSubselect(sub *pg_query.RangeSubselect, sc *scope) fromItem
 		outer = sc
 	}
 	before := len(s.out.Scans)
-	e := s.entryOf(s.query(sub.Subquery, outer, sc.ctes))
+	e := s.entryOf(s.settle(s.query(sub.Subquery, outer, sc.ctes)))
 	e.within = s.out.Scans[before:len(s.out.Scans):len(s.out.Scans)]
 	return whole(s.aliased(e, "", sub.Alias))
 }
 
 // entryOf makes an item of FROM of a query's output.
 func (s *state) entryOf(outputs []output) *rangeEntry {
-	e := &rangeEntry{columns: make([]entryColumn, len(outputs))}
+	e := &rangeEntry{columns: make([]entryColumn, len(outputs)), row: recordOID}
 	for i, o := range outputs {
 		e.columns[i] = entryColumn{name: o.name, typ: o.value.typ, cell: s.newCell(o.value)}
 	}
@@ -122,10 +122,14 @@ func (s *state) rangeTableSample(sample *pg_query.RangeTableSample, sc *scope) f
 		s.unresolved("sampling method " + quoted(method...))
 	}
 	for _, arg := range sample.Args {
-		s.use(s.expression(arg, sc), derived)
+		v := s.expression(arg, sc)
+		s.coerce(&v, float4OID, assignment)
+		s.use(v, derived)
 	}
 	if sample.Repeatable != nil {
-		s.use(s.expression(sample.Repeatable, sc), derived)
+		v := s.expression(sample.Repeatable, sc)
+		s.coerce(&v, float8OID, assignment)
+		s.use(v, derived)
 	}
 	return item
 }
@@ -145,7 +149,7 @@ func (s *state) join(j *pg_query.JoinExpr, sc *scope) fromItem {
 	both.add(right)
 	merged, rest := s.using(j, left, right)
 	if j.Quals != nil {
-		s.use(s.expression(j.Quals, both), joined)
+		s.use(s.condition(s.expression(j.Quals, both)), joined)
 	}
 	item := fromItem{
 		entries: append(append([]*rangeEntry(nil), left.entries...), right.entries...),
@@ -162,7 +166,7 @@ func (s *state) join(j *pg_query.JoinExpr, sc *scope) fromItem {
 
 // joinEntry makes one item of a join's columns.
 func (s *state) joinEntry(columns []visibleColumn) *rangeEntry {
-	e := &rangeEntry{columns: make([]entryColumn, len(columns))}
+	e := &rangeEntry{columns: make([]entryColumn, len(columns)), row: recordOID}
 	for i := range columns {
 		for _, part := range columns[i].parts {
 			if part.entry.scan != nil { // its columns can be renamed by position
@@ -194,7 +198,14 @@ func (s *state) using(j *pg_query.JoinExpr, left, right fromItem) (merged, rest 
 		s.use(lv, joined)
 		s.use(rv, joined)
 		s.operatorNamed("", "=", &lv, &rv)
-		merged = append(merged, mergedColumn(j.Jointype, l, r))
+		column := mergedColumn(j.Jointype, l, r)
+		if l.typ != r.typ {
+			sides := []value{lv, rv}
+			column.typ = s.common(sides)
+			column.plain = false // as it is made of the type in common, it is an expression
+			s.coerceAll(sides, column.typ)
+		}
+		merged = append(merged, column)
 	}
 	for _, c := range append(append([]visibleColumn(nil), left.columns...), right.columns...) {
 		if !contains(common, c.name) {

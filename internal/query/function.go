@@ -2,6 +2,7 @@ package query
 
 import (
 	"sort"
+	"strings"
 
 	pg_query "github.com/pganalyze/pg_query_go/v5"
 
@@ -24,27 +25,31 @@ func (s *state) call(fc *pg_query.FuncCall, sc *scope) value {
 	if fc.AggWithinGroup {
 		count += len(fc.AggOrder)
 	}
-	candidates := s.candidates(schema, name, count)
+	procedure := s.calling
+	s.calling = false // what it is given is made by functions
 	aggregate := false
-	for _, f := range candidates {
+	for _, f := range s.candidates(schema, name, count) {
 		aggregate = aggregate || f.Kind == "aggregate"
 	}
 	if aggregate {
 		s.aggregates++
 	}
-	args := s.arguments(fc, sc)
+	args, named := s.arguments(fc, sc)
 	if aggregate {
 		s.aggregates--
 	}
 	if fc.Over != nil {
 		s.window(fc.Over, sc)
 	}
-	if len(candidates) == 0 {
+	c := &callee{schema: schema, name: name, args: args, names: named, spread: fc.FuncVariadic, procedure: procedure}
+	v, found := s.called(c)
+	if !found {
 		return s.notAFunction(schema, name, fc, args)
 	}
-	v := s.called(candidates, args)
-	if len(args) == 1 && schema == "" {
-		s.castByName(name)
+	if fc.AggDistinct {
+		for _, a := range args {
+			s.compares(a)
+		}
 	}
 	if aggregate {
 		for _, e := range v.edges {
@@ -60,9 +65,13 @@ func (s *state) call(fc *pg_query.FuncCall, sc *scope) value {
 }
 
 // arguments analyses what stands between the parentheses, and FILTER.
-func (s *state) arguments(fc *pg_query.FuncCall, sc *scope) []value {
-	args := make([]value, 0, len(fc.Args))
+func (s *state) arguments(fc *pg_query.FuncCall, sc *scope) (args []value, named []string) {
+	args = make([]value, 0, len(fc.Args))
 	for _, node := range fc.Args {
+		if n := node.GetNamedArgExpr(); n != nil {
+			named = append(named, n.Name)
+			node = n.Arg
+		}
 		if expanded, ok := s.expandStar(node, sc); ok { // f(t.*) is f(t)
 			args = append(args, s.rowOf(node, expanded, sc))
 			continue
@@ -83,9 +92,9 @@ func (s *state) arguments(fc *pg_query.FuncCall, sc *scope) []value {
 		}
 	}
 	if fc.AggFilter != nil {
-		s.use(s.expression(fc.AggFilter, sc), filtered)
+		s.use(s.condition(s.expression(fc.AggFilter, sc)), filtered)
 	}
-	return args
+	return args, named
 }
 
 func (s *state) rowOf(node *pg_query.Node, expanded []output, sc *scope) value {
@@ -118,7 +127,7 @@ func (s *state) notAFunction(schema, name string, fc *pg_query.FuncCall, args []
 			}
 		}
 		if t := s.lookupType(schema, name); t != nil {
-			s.castTo(t.OID)
+			s.coerce(&args[0], t.OID, explicit)
 			return value{edges: args[0].inside(), typ: t.OID}
 		}
 	}
@@ -126,11 +135,17 @@ func (s *state) notAFunction(schema, name string, fc *pg_query.FuncCall, args []
 	return value{}
 }
 
-// castByName lists what runs if name(x) turns out to be a cast.
-func (s *state) castByName(name string) {
-	if t := s.lookupType("", name); t != nil && t.OID.User() {
+// castByName lists what runs if name(x) turns out to be a cast, and reports whether
+// it may.
+func (s *state) castByName(c *callee) bool {
+	t := s.lookupType(c.schema, c.name)
+	if t == nil {
+		return false
+	}
+	if t.OID.User() {
 		s.castTo(t.OID)
 	}
+	return true
 }
 
 // candidates are the functions of that name, visible, that take so many arguments.
@@ -165,86 +180,104 @@ func accepting(functions []*catalog.Function, count int, list []*catalog.Functio
 	return list
 }
 
-// called lists the functions a call may mean and gives its value.
-func (s *state) called(candidates []*catalog.Function, args []value) value {
-	var out value
-	for _, a := range args {
-		out.edges = append(out.edges, a.inside()...)
+// called lists the functions a call may mean and gives its value; found is false
+// when there is none.
+func (s *state) called(c *callee) (out value, found bool) {
+	for i := range c.args {
+		out.edges = append(out.edges, c.args[i].inside()...)
 	}
-	feasible := s.feasible(candidates, args)
-	out.typ, out.call = feasible[0].Result, feasible[0]
-	for _, f := range feasible {
-		if f.Result != out.typ {
+	r := s.resolve(c)
+	if r.cast != 0 {
+		s.coerce(&c.args[0], r.cast, explicit)
+		out.typ = r.cast
+		return out, true
+	}
+	if r.refused && s.projects(c) {
+		return s.selectField(c.args[0], c.name), true
+	}
+	if len(r.candidates) == 0 {
+		return value{}, false
+	}
+	if !r.certain {
+		s.unsure = true
+	}
+	types := inputs(c.args)
+	for i, candidate := range r.candidates {
+		s.runs(candidate.function)
+		g, _ := s.rules().gather(types, candidate.args)
+		s.rules().settle(&g)
+		s.argumentsRun(c, candidate, &g, r.certain)
+		result := s.rules().stands(&g, candidate.result)
+		if i == 0 {
+			out.typ, out.call = result, candidate.function
+			for _, typ := range candidate.function.OutTypes {
+				out.outs = append(out.outs, s.rules().stands(&g, typ))
+			}
+			continue
+		}
+		if result != out.typ {
 			out.typ = 0
 		}
-		if f != out.call && (f.Result != out.call.Result || len(f.OutColumns) != 0 || len(out.call.OutColumns) != 0) {
-			out.call = nil
-			break
+		if first := out.call; first != nil && (candidate.function.Result != first.Result ||
+			len(candidate.function.OutColumns) != 0 || len(first.OutColumns) != 0) {
+			out.call, out.outs = nil, nil
 		}
 	}
-	for _, f := range feasible {
-		s.addFunction(f)
-		if f.Schema == "pg_catalog" && f.Name == "set_config" {
-			s.refuse(unsupported("set_config is only supported as SELECT set_config('name', 'value', false) by itself",
-				"Use SET name = value."))
-		}
-		for _, typ := range f.Args {
-			s.seenType(typ)
-		}
-		for _, typ := range f.OutTypes {
-			s.seenType(typ)
-		}
-		s.seenType(f.Result)
-	}
-	if t := s.snapshot.TypeByOID(out.typ); t != nil && t.Kind == 'p' {
+	if out.typ == anyOID || polymorphic(out.typ) {
 		out.typ = 0
 	}
-	return out
+	if !r.certain && len(c.args) == 1 && !r.refused && s.castByName(c) {
+		out.typ, out.call, out.outs = 0, nil, nil
+	}
+	return out, true
 }
 
-// feasible leaves out the candidates of pg_catalog that cannot take what is known
-// of the arguments, and where one takes exactly that, all others of them. What
-// users have made stays, whatever the types seem to be: a type seen wrongly here
-// must not hide what the server runs.
-func (s *state) feasible(candidates []*catalog.Function, args []value) []*catalog.Function {
-	var feasible, made []*catalog.Function
-	var exactly *catalog.Function
-	certain := true // no default or VARIADIC lets another function take the same
-	for _, f := range candidates {
-		certain = certain && !f.Variadic && len(args) == len(f.Args)
-		exact, fits := true, true
-		for i := range args {
-			typ := catalog.OID(0)
-			if i < len(f.Args) {
-				typ = f.Args[i]
-			}
-			if typ == 0 || f.Variadic && i >= len(f.Args)-1 {
-				exact = false
-				continue
-			}
-			exact = exact && args[i].typ == typ
-			fits = fits && s.fits(&args[i], typ)
-		}
-		if exact && exactly == nil {
-			exactly = f
-		}
-		if f.Schema != "pg_catalog" {
-			made = append(made, f)
-		}
-		if fits || f.Schema != "pg_catalog" {
-			feasible = append(feasible, f)
+// projects reports whether a call of one argument that no function takes is a
+// field of it.
+func (s *state) projects(c *callee) bool {
+	if len(c.args) != 1 || c.schema != "" || len(c.names) > 0 || c.procedure {
+		return false
+	}
+	for _, f := range s.fieldsOf(c.args[0]) {
+		if f.name == c.name {
+			return true
 		}
 	}
-	if exactly != nil && certain {
-		if exactly.Schema != "pg_catalog" {
-			return made
+	return false
+}
+
+// runs lists a function with the types that it brings along.
+func (s *state) runs(f *catalog.Function) {
+	s.addFunction(f)
+	if f.Schema == "pg_catalog" && f.Name == "set_config" {
+		s.refuse(unsupported("set_config is only supported as SELECT set_config('name', 'value', false) by itself",
+			"Use SET name = value."))
+	}
+	for _, typ := range f.Args {
+		s.seenType(typ)
+	}
+	for _, typ := range f.OutTypes {
+		s.seenType(typ)
+	}
+	s.seenType(f.Result)
+}
+
+// argumentsRun lists what runs for the arguments of a call.
+func (s *state) argumentsRun(c *callee, chosen *candidate, g *generics, certain bool) {
+	for i, declared := range chosen.args {
+		if certain {
+			s.coerce(&c.args[i], s.rules().stands(g, declared), implicit)
 		}
-		return append([]*catalog.Function{exactly}, made...)
+		if chosen.function.Schema != "pg_catalog" {
+			continue
+		}
+		if polymorphic(declared) || declared == recordOID || declared == anyOID {
+			s.compares(c.args[i])
+		}
+		if strings.Contains(chosen.function.Name, "json") {
+			s.jsonCasts(c.args[i])
+		}
 	}
-	if len(feasible) == len(made) {
-		return candidates // types are only known in part: it is the server's to refuse
-	}
-	return feasible
 }
 
 // calledFunction is a function with the view whose definition calls it.

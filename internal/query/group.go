@@ -63,7 +63,7 @@ func (s *state) groupItems(items []*pg_query.Node, sc *scope, outputs []output, 
 			keys = append(keys, s.groupItems(row.Args, sc, outputs, all)...) // (a, b) is a and b
 			continue
 		}
-		s.use(s.outputOrExpression(node, sc, outputs, true), grouped)
+		s.use(s.sorted(s.outputOrExpression(node, sc, outputs, true)), grouped)
 		if part, ok := s.groupedColumn(node, sc, outputs); ok {
 			keys = append(keys, part)
 			*all = append(*all, part)

@@ -139,7 +139,7 @@ func (s *state) lookupType(schema, name string) *catalog.Type {
 // seenType remembers the types that take part: user-defined casts between them
 // may run without being written.
 func (s *state) seenType(oid catalog.OID) {
-	if oid == 0 || len(s.snapshot.UserCasts()) == 0 {
+	if oid == 0 || len(s.snapshot.UserCasts()) == 0 && !s.snapshot.UserCompares() {
 		return
 	}
 	if s.types == nil {
@@ -163,9 +163,15 @@ func (s *state) seenType(oid catalog.OID) {
 }
 
 // impliedCasts lists the functions of user-defined casts that PostgreSQL may
-// apply by itself. Types of PostgreSQL's own, which literals have too, are taken
+// apply by itself, where it is not known to which values. Types of PostgreSQL's own, which literals have too, are taken
 // to be part of every statement.
 func (s *state) impliedCasts() {
+	if s.unsureCompares {
+		s.everyCompare()
+	}
+	if !s.unsure {
+		return
+	}
 	for _, cast := range s.snapshot.UserCasts() {
 		if (cast.Implicit || cast.Assignment) && s.takesPart(cast.Source) && s.takesPart(cast.Target) {
 			s.addFunction(s.snapshot.FunctionByOID(cast.Function))
@@ -182,110 +188,90 @@ func (s *state) castTo(target catalog.OID) {
 			s.addFunction(s.snapshot.FunctionByOID(cast.Function))
 		}
 	}
-	typ := s.snapshot.TypeByOID(target)
-	for typ != nil && typ.Elem != 0 && typ.Category == 'A' {
-		typ = s.snapshot.TypeByOID(typ.Elem)
-	}
-	for range 32 {
-		if typ == nil || typ.Kind != 'd' {
-			return
-		}
-		if typ.Checked && !catalog.SystemSchema(typ.Schema) {
-			s.unresolved("constraints of domain " + quoted(typ.Schema, typ.Name))
-			return
-		}
-		typ = s.snapshot.TypeByOID(typ.Base)
-	}
+	s.constraints(target)
 }
 
 // operator lists the functions of operators outside pg_catalog that the name may
 // mean for these operands, and returns the result's type when it is certain.
 func (s *state) operator(name []*pg_query.Node, left, right *value) catalog.OID {
-	parts, ok := names(name)
-	if !ok || len(parts) == 0 {
-		s.unresolved("operator")
-		return 0
-	}
-	_, schema, op, split := splitName(parts)
-	if !split {
-		s.unresolved("operator " + quoted(parts...))
+	schema, op, ok := s.operatorName(name)
+	if !ok {
 		return 0
 	}
 	return s.operatorNamed(schema, op, left, right)
 }
 
-func (s *state) operatorNamed(schema, op string, left, right *value) catalog.OID {
-	var named, feasible, made []*catalog.Operator
-	for _, o := range s.snapshot.Operators(op) {
-		if !s.visible(schema, o.Schema) || (o.Left == 0) != (left == nil) {
-			continue
-		}
-		named = append(named, o)
-		if o.Schema != "pg_catalog" { // as in state.feasible
-			made = append(made, o)
-		} else if s.fits(left, o.Left) && s.fits(right, o.Right) {
-			feasible = append(feasible, o)
-		}
+func (s *state) operatorName(name []*pg_query.Node) (schema, op string, ok bool) {
+	parts, ok := names(name)
+	if !ok || len(parts) == 0 {
+		s.unresolved("operator")
+		return "", "", false
 	}
-	if exact := s.exactOperator(append(feasible, made...), left, right); exact != nil {
-		feasible = nil
-		if exact.Schema == "pg_catalog" {
-			feasible = []*catalog.Operator{exact}
-		}
-	} else if len(feasible) == 0 {
-		feasible, made = named, nil // types are only known in part: it is the server's to refuse
+	_, schema, op, ok = splitName(parts)
+	if !ok {
+		s.unresolved("operator " + quoted(parts...))
 	}
-	feasible = append(feasible, made...)
-	if len(feasible) == 0 {
-		s.unresolved("operator " + op)
-		return 0
-	}
-	result := feasible[0].Result
-	for _, o := range feasible {
-		if o.Schema != "pg_catalog" {
-			s.addFunction(s.snapshot.FunctionByOID(o.Function))
-			s.seenType(o.Left)
-			s.seenType(o.Right)
-			s.seenType(o.Result)
-		}
-		if o.Result != result {
-			result = 0
-		}
-	}
-	if t := s.snapshot.TypeByOID(result); t != nil && t.Kind == 'p' {
-		return 0
-	}
-	return result
+	return schema, op, ok
 }
 
-// exactOperator is the operator PostgreSQL takes before all others: the one whose
-// operand types are exactly those given, an operand without a type taking the
-// other's.
-func (s *state) exactOperator(feasible []*catalog.Operator, left, right *value) *catalog.Operator {
-	var l, r catalog.OID
-	if left != nil {
-		l = left.typ
+func (s *state) operatorNamed(schema, op string, left, right *value) catalog.OID {
+	return s.operation(schema, op, left, right).typ
+}
+
+// An operation is what an operator makes.
+type operation struct {
+	typ  catalog.OID // of its result
+	left catalog.OID // of its left operand, as it takes it
+}
+
+func (s *state) operation(schema, op string, left, right *value) operation {
+	operands := []*value{left, right}
+	if left == nil {
+		operands = operands[1:]
 	}
-	if right != nil {
-		r = right.typ
+	types := make([]catalog.OID, len(operands))
+	for i, v := range operands {
+		types[i] = v.input()
 	}
-	if left != nil && l == 0 && left.known {
-		l = r
+	list, certain := s.resolveOperator(schema, op, types)
+	if len(list) == 0 {
+		s.unresolved("operator " + op)
+		return operation{}
 	}
-	if right != nil && r == 0 && right.known {
-		r = l
+	if !certain {
+		s.unsure = true
 	}
-	if left != nil && l == 0 || right != nil && r == 0 {
-		return nil
-	}
-	for _, schema := range s.path {
-		for _, o := range feasible {
-			if o.Schema == schema && o.Left == l && o.Right == r {
-				return o
+	var out operation
+	for i, c := range list {
+		g, _ := s.rules().gather(types, c.args)
+		s.rules().settle(&g)
+		for j, declared := range c.args {
+			if certain {
+				s.coerce(operands[j], s.rules().stands(&g, declared), implicit)
 			}
+			s.compares(*operands[j])
+		}
+		if c.operator.Schema != "pg_catalog" {
+			s.addFunction(s.snapshot.FunctionByOID(c.operator.Function))
+			s.seenType(c.operator.Left)
+			s.seenType(c.operator.Right)
+			s.seenType(c.result)
+		}
+		made := operation{typ: s.rules().stands(&g, c.result), left: s.rules().stands(&g, c.args[0])}
+		if i == 0 {
+			out = made
+		}
+		if made.typ != out.typ {
+			out.typ = 0
+		}
+		if made.left != out.left {
+			out.left = 0
 		}
 	}
-	return nil
+	if polymorphic(out.typ) || out.typ == anyOID {
+		out.typ = 0
+	}
+	return out
 }
 
 // visible reports whether something in a schema is what a name given with schema,
@@ -300,8 +286,4 @@ func (s *state) visible(given, schema string) bool {
 		}
 	}
 	return false
-}
-
-func (s *state) fits(v *value, typ catalog.OID) bool {
-	return v == nil || v.typ == 0 || s.snapshot.Coercible(v.typ, typ)
 }

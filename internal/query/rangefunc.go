@@ -1,6 +1,8 @@
 package query
 
 import (
+	"fmt"
+
 	pg_query "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/sallyport/sallyport/internal/catalog"
@@ -16,7 +18,7 @@ func (s *state) rangeFunction(rf *pg_query.RangeFunction, sc *scope) fromItem {
 		alias = rf.Alias.Aliasname
 	}
 	name := ""
-	for _, node := range rf.Functions {
+	for _, node := range unnested(rf) {
 		items := node.GetList().GetItems()
 		if len(items) == 0 {
 			s.unknownNode(node)
@@ -33,7 +35,12 @@ func (s *state) rangeFunction(rf *pg_query.RangeFunction, sc *scope) fromItem {
 		if alias != "" && len(rf.Functions) == 1 {
 			scalar = alias
 		}
-		e.columns = append(e.columns, s.functionColumns(v, definitions, scalar)...)
+		columns, composite := s.functionColumns(v, definitions, scalar)
+		e.columns = append(e.columns, columns...)
+		if e.row = v.typ; composite && v.typ == 0 || len(rf.Functions) > 1 || rf.Ordinality {
+			e.row = recordOID
+		}
+		e.scalar = !composite && len(rf.Functions) == 1 && !rf.Ordinality
 	}
 	if rf.Ordinality {
 		e.columns = append(e.columns, entryColumn{name: "ordinality", typ: int8OID, cell: s.newCell(value{})})
@@ -41,12 +48,35 @@ func (s *state) rangeFunction(rf *pg_query.RangeFunction, sc *scope) fromItem {
 	return whole(s.aliased(e, name, rf.Alias))
 }
 
+// unnested are the functions, of which unnest with several arguments is several.
+func unnested(rf *pg_query.RangeFunction) []*pg_query.Node {
+	var list []*pg_query.Node
+	for _, node := range rf.Functions {
+		items := node.GetList().GetItems()
+		if len(items) == 0 {
+			list = append(list, node)
+			continue
+		}
+		fc := items[0].GetFuncCall()
+		if name, ok := names(fc.GetFuncname()); !ok || len(name) != 1 || name[0] != "unnest" || len(fc.Args) < 2 || len(fc.AggOrder) > 0 ||
+			fc.AggFilter != nil || fc.Over != nil || fc.AggDistinct || fc.FuncVariadic || len(items) > 1 && items[1].GetList() != nil || len(rf.Coldeflist) > 0 {
+			list = append(list, node)
+			continue
+		}
+		for _, arg := range fc.Args {
+			one := &pg_query.FuncCall{Args: []*pg_query.Node{arg}, Funcname: []*pg_query.Node{
+				pg_query.MakeStrNode("pg_catalog"), pg_query.MakeStrNode("unnest")}}
+			list = append(list, pg_query.MakeListNode([]*pg_query.Node{{Node: &pg_query.Node_FuncCall{FuncCall: one}}}))
+		}
+	}
+	return list
+}
+
 // functionColumns are the columns a function in FROM shows.
-func (s *state) functionColumns(v value, definitions []*pg_query.Node, scalar string) []entryColumn {
+func (s *state) functionColumns(v value, definitions []*pg_query.Node, scalar string) (columns []entryColumn, composite bool) {
 	made := func(name string, typ catalog.OID) entryColumn {
 		return entryColumn{name: name, typ: typ, cell: s.newCell(value{edges: v.inside()})}
 	}
-	var columns []entryColumn
 	if len(definitions) > 0 {
 		for _, node := range definitions {
 			d := node.GetColumnDef()
@@ -56,19 +86,19 @@ func (s *state) functionColumns(v value, definitions []*pg_query.Node, scalar st
 			}
 			columns = append(columns, made(d.Colname, s.findType(d.TypeName)))
 		}
-		return columns
+		return columns, true
 	}
 	if fields := s.fieldsOf(v); fields != nil {
 		for _, f := range fields {
 			columns = append(columns, made(f.name, f.typ))
 		}
-		return columns
+		return columns, v.row != nil || v.typ == 0 || v.typ == recordOID || s.rules().complex(v.typ)
 	}
 	if v.call != nil && v.call.Result == recordOID {
 		s.unresolved("columns of function " + quoted(v.call.Schema, v.call.Name))
-		return nil
+		return nil, true
 	}
-	return []entryColumn{made(scalar, v.typ)}
+	return []entryColumn{made(scalar, v.settled().typ)}, false
 }
 
 // A field is one of a composite value.
@@ -88,12 +118,18 @@ func (s *state) fieldsOf(v value) []field {
 	}
 	if f := v.call; f != nil && len(f.OutColumns) > 1 || f != nil && len(f.OutColumns) == 1 && f.Result == recordOID {
 		for i, name := range f.OutColumns {
-			fields = append(fields, field{name, f.OutTypes[i]})
+			fields = append(fields, field{name, v.outs[i]})
 		}
 		return fields
 	}
-	if f := v.call; f != nil && len(f.OutColumns) == 1 {
-		return []field{{f.OutColumns[0], f.OutTypes[0]}}
+	if f := v.call; f != nil && len(f.OutColumns) == 1 && !s.rules().complex(v.typ) {
+		return []field{{f.OutColumns[0], v.outs[0]}}
+	}
+	if v.fields != nil {
+		for i, f := range v.fields {
+			fields = append(fields, field{fmt.Sprintf("f%d", i+1), f.typ})
+		}
+		return fields
 	}
 	typ := s.snapshot.TypeByOID(v.typ)
 	for typ != nil && typ.Kind == 'd' {
@@ -113,17 +149,18 @@ func (s *state) fieldsOf(v value) []field {
 // rangeTableFunc analyses XMLTABLE.
 func (s *state) rangeTableFunc(t *pg_query.RangeTableFunc, sc *scope) fromItem {
 	var all value
-	add := func(node *pg_query.Node) {
+	add := func(node *pg_query.Node, typ catalog.OID) {
 		if node != nil {
 			v := s.expression(node, sc)
+			s.coerce(&v, typ, assignment)
 			s.use(v, derived)
 			all.edges = append(all.edges, v.inside()...)
 		}
 	}
-	add(t.Docexpr)
-	add(t.Rowexpr)
+	add(t.Docexpr, xmlOID)
+	add(t.Rowexpr, textOID)
 	for _, ns := range t.Namespaces {
-		add(ns.GetResTarget().GetVal())
+		add(ns.GetResTarget().GetVal(), textOID)
 	}
 	e := &rangeEntry{}
 	for _, node := range t.Columns {
@@ -132,13 +169,13 @@ func (s *state) rangeTableFunc(t *pg_query.RangeTableFunc, sc *scope) fromItem {
 			s.unknownNode(node)
 			continue
 		}
-		add(c.Colexpr)
-		add(c.Coldefexpr)
 		typ := int4OID
 		if !c.ForOrdinality {
 			typ = s.findType(c.TypeName)
-			s.castTo(typ)
+			s.constraints(typ)
 		}
+		add(c.Colexpr, textOID)
+		add(c.Coldefexpr, typ)
 		e.columns = append(e.columns, entryColumn{name: c.Colname, typ: typ})
 	}
 	for i := range e.columns {

@@ -19,6 +19,8 @@ type rangeEntry struct {
 	quiet   bool              // excluded: what it shows is not read from the table
 	refs    map[int]bool      // columns referred to outside of aggregates
 	system  []string          // system columns, likewise
+	row     catalog.OID       // what a reference to the whole of it gives, if it is no relation's row; 0 when not known
+	scalar  bool              // of a function that gives one value: its only column is the whole of it
 }
 
 // An entryColumn is a column of a rangeEntry. Columns of relations get their cell
@@ -198,6 +200,8 @@ func (s *state) wholeRow(e *rangeEntry) value {
 	if e.base != nil {
 		out.typ = e.base.RowType
 		s.seenType(out.typ)
+	} else {
+		out.typ = e.row
 	}
 	if e.scan != nil {
 		e.scan.All, e.scan.WholeRow = true, true

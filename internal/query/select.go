@@ -45,7 +45,7 @@ func (s *state) selectStatement(st *pg_query.SelectStmt, outer *scope, ctes *cte
 	sc := &scope{parent: outer, ctes: ctes}
 	switch {
 	case st.Op == pg_query.SetOperation_SETOP_NONE && len(st.ValuesLists) > 0:
-		outputs := s.values(st.ValuesLists, sc)
+		outputs := s.values(st.ValuesLists, sc, s.inserting == st)
 		s.tail(st, sc, outputs)
 		return outputs
 	case st.Op == pg_query.SetOperation_SETOP_NONE:
@@ -62,25 +62,54 @@ func (s *state) selectStatement(st *pg_query.SelectStmt, outer *scope, ctes *cte
 	}
 }
 
+// plainSelect takes the clauses in PostgreSQL's order, in which parameters get their
+// types; GROUP BY comes last, as it needs to know what is not grouped by.
 func (s *state) plainSelect(st *pg_query.SelectStmt, sc *scope) []output {
 	s.from(st.FromClause, sc)
-	if st.WhereClause != nil {
-		s.use(s.expression(st.WhereClause, sc), filtered)
-	}
 	for _, e := range sc.entries {
 		e.refs, e.system = nil, nil
 	}
 	outputs := s.targets(st.TargetList, sc)
-	if st.HavingClause != nil {
-		s.use(s.expression(st.HavingClause, sc), filtered)
+	if st.WhereClause != nil {
+		s.use(s.unreferred(sc, func() value { return s.condition(s.expression(st.WhereClause, sc)) }), filtered)
 	}
+	if st.HavingClause != nil {
+		s.use(s.condition(s.expression(st.HavingClause, sc)), filtered)
+	}
+	s.sorting(st, sc, outputs)
+	s.distinct(st.DistinctClause, sc, outputs)
+	s.limits(st, sc)
 	for _, node := range st.WindowClause {
 		s.window(node.GetWindowDef(), sc)
 	}
-	s.distinct(st.DistinctClause, sc, outputs)
-	s.tail(st, sc, outputs)
 	if len(st.GroupClause) > 0 {
 		s.groupBy(st, sc, outputs)
+	}
+	return outputs
+}
+
+// unreferred analyses what needs no grouping: WHERE.
+func (s *state) unreferred(sc *scope, analyse func() value) value {
+	before := make([]rangeEntry, len(sc.entries))
+	for i, e := range sc.entries {
+		before[i] = rangeEntry{refs: e.refs, system: e.system}
+		e.refs, e.system = nil, nil
+	}
+	v := analyse()
+	for i, e := range sc.entries {
+		e.refs, e.system = before[i].refs, before[i].system
+	}
+	return v
+}
+
+// settle makes text of what is still without a type in the output of a subquery.
+func (s *state) settle(outputs []output) []output {
+	for i := range outputs {
+		v := &outputs[i].value
+		if v.known {
+			s.coerce(v, textOID, implicit)
+			*v = v.settled()
+		}
 	}
 	return outputs
 }
@@ -108,48 +137,60 @@ func (s *state) combined(st *pg_query.SelectStmt, left, right []output) []output
 	}
 	outputs := make([]output, len(left))
 	for i := range left {
-		l, r := left[i].value, right[i].value
-		v := value{edges: append(append([]edge(nil), l.edges...), r.edges...), typ: l.typ}
-		if l.typ != r.typ {
-			v.typ = 0
-			if r.known && r.typ == 0 {
-				v.typ = l.typ
-			} else if l.known && l.typ == 0 {
-				v.typ = r.typ
-			}
+		sides := []value{left[i].value, right[i].value}
+		v := value{edges: append(append([]edge(nil), sides[0].edges...), sides[1].edges...), typ: s.common(sides)}
+		if v.typ == 0 {
+			s.unsure = true
 		}
+		s.coerceAll(sides, v.typ)
 		if !st.All || st.Op != pg_query.SetOperation_SETOP_UNION {
 			s.use(v, grouped)
+			s.compares(v)
 		}
 		outputs[i] = output{name: left[i].name, value: v}
 	}
 	return outputs
 }
 
-// values analyses VALUES lists: column1, column2….
-func (s *state) values(lists []*pg_query.Node, sc *scope) []output {
-	var outputs []output
+// values analyses VALUES lists: column1, column2…. Those an INSERT gives are not made
+// one type, but each that of its column.
+func (s *state) values(lists []*pg_query.Node, sc *scope, inserted bool) []output {
+	var columns [][]value
 	for i, node := range lists {
 		for j, item := range node.GetList().GetItems() {
 			v := s.expression(item, sc)
 			if i == 0 {
-				outputs = append(outputs, output{name: columnNumber(j), value: v})
-				continue
+				columns = append(columns, nil)
 			}
-			if j >= len(outputs) {
+			if j >= len(columns) {
 				s.unresolved("VALUES lists of different lengths")
 				break
 			}
-			o := &outputs[j].value
-			o.edges = append(o.edges[:len(o.edges):len(o.edges)], v.edges...)
-			if o.typ == 0 && o.known {
-				o.typ, o.known = v.typ, v.known
-			} else if o.typ != v.typ && !(v.known && v.typ == 0) {
-				o.typ, o.known = 0, false
-			}
+			columns[j] = append(columns[j], v)
 		}
 	}
+	outputs := make([]output, len(columns))
+	for j, each := range columns {
+		outputs[j] = output{name: columnNumber(j), value: s.valuesColumn(each, inserted)}
+	}
 	return outputs
+}
+
+func (s *state) valuesColumn(each []value, inserted bool) value {
+	if len(each) == 1 && inserted {
+		return each[0]
+	}
+	if !inserted {
+		if len(each) == 1 {
+			return s.settle([]output{{value: each[0]}})[0].value
+		}
+		return s.unified(each)
+	}
+	out := value{each: each}
+	for i := range each {
+		out.edges = append(out.edges, each[i].inside()...)
+	}
+	return out
 }
 
 // targets analyses a SELECT or RETURNING list.

@@ -34,11 +34,13 @@ func (s *state) xml(node *pg_query.Node, sc *scope) value {
 	switch n := node.Node.(type) {
 	case *pg_query.Node_XmlExpr:
 		out := value{typ: xmlOID}
-		for _, arg := range append(append([]*pg_query.Node(nil), n.XmlExpr.NamedArgs...), n.XmlExpr.Args...) {
+		named := len(n.XmlExpr.NamedArgs)
+		for i, arg := range append(append([]*pg_query.Node(nil), n.XmlExpr.NamedArgs...), n.XmlExpr.Args...) {
 			if target := arg.GetResTarget(); target != nil {
 				arg = target.Val
 			}
 			v := s.expression(arg, sc)
+			s.coerce(&v, xmlArgument(n.XmlExpr.Op, i-named), assignment)
 			out.edges = append(out.edges, v.inside()...)
 		}
 		if n.XmlExpr.Op == pg_query.XmlExprOp_IS_DOCUMENT {
@@ -47,15 +49,34 @@ func (s *state) xml(node *pg_query.Node, sc *scope) value {
 		return out
 	case *pg_query.Node_XmlSerialize:
 		v := s.expression(n.XmlSerialize.Expr, sc)
-		return value{edges: v.inside(), typ: s.findType(n.XmlSerialize.TypeName)}
+		s.coerce(&v, xmlOID, assignment)
+		typ := s.findType(n.XmlSerialize.TypeName)
+		s.coerce(&value{typ: textOID}, typ, assignment)
+		return value{edges: v.inside(), typ: typ}
 	default:
 		s.unknownNode(node)
 		return value{}
 	}
 }
 
+// xmlArgument is what the i-th argument of an XML construct is made; 0 where it is
+// taken as it is.
+func xmlArgument(op pg_query.XmlExprOp, i int) catalog.OID {
+	switch {
+	case i < 0:
+		return 0
+	case op == pg_query.XmlExprOp_IS_XMLCONCAT, op == pg_query.XmlExprOp_IS_DOCUMENT, op == pg_query.XmlExprOp_IS_XMLROOT && i == 0:
+		return xmlOID
+	case op == pg_query.XmlExprOp_IS_XMLPARSE && i == 0, op == pg_query.XmlExprOp_IS_XMLPI, op == pg_query.XmlExprOp_IS_XMLROOT && i == 1:
+		return textOID
+	default:
+		return 0
+	}
+}
+
 // json handles the SQL/JSON constructors and predicates.
 func (s *state) json(node *pg_query.Node, sc *scope) value {
+	s.unsure = true // what is given may be cast to json
 	switch node.Node.(type) {
 	case *pg_query.Node_JsonObjectConstructor, *pg_query.Node_JsonArrayConstructor, *pg_query.Node_JsonArrayQueryConstructor,
 		*pg_query.Node_JsonObjectAgg, *pg_query.Node_JsonArrayAgg, *pg_query.Node_JsonIsPredicate, *pg_query.Node_JsonValueExpr:

@@ -44,7 +44,7 @@ func (s *state) topSelect(st *pg_query.SelectStmt) []output {
 	if !s.nested && (s.ownCall(st) || s.setConfig(st)) {
 		return nil
 	}
-	outputs := s.selectStatement(st, nil, nil)
+	outputs := s.settle(s.selectStatement(st, nil, nil))
 	for _, o := range outputs {
 		s.use(o.value, projected)
 	}

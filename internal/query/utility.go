@@ -192,6 +192,7 @@ func (s *state) callStatement(st *pg_query.CallStmt) {
 		s.unresolved("CALL")
 		return
 	}
+	s.calling = true
 	s.use(s.call(st.Funccall, nil), derived)
 }
 
