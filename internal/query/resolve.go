@@ -113,6 +113,9 @@ func (s *state) raw(c *callee) []*candidate {
 	}
 	var list []*candidate
 	for position, schema := range schemas {
+		if schema == catalog.TemporarySchema && c.schema == "" {
+			continue // functions are not looked for among temporary objects
+		}
 		for _, f := range s.snapshot.Functions(schema, c.name) {
 			made := fit(f, c)
 			if made == nil {
@@ -290,7 +293,7 @@ func (s *state) operatorOf(schema, op string, left, right catalog.OID) *candidat
 
 func (s *state) pathPosition(schema string) int {
 	for i, p := range s.path {
-		if p == schema {
+		if p == schema && p != catalog.TemporarySchema {
 			return i
 		}
 	}
