@@ -13,10 +13,11 @@ import (
 func (g *gate) ask(ctx context.Context, j *job, jd *judged, extended bool) *Refusal {
 	g.statements.Add(int64(len(jd.text.statements)))
 	for _, p := range jd.text.statements {
-		in := g.input(j)
-		in.Statement = p.statement(extended)
-		d, err := g.Policy.DecideStatement(ctx, in)
-		if err != nil {
+		d, refusal, err := g.decideOne(ctx, j, jd, p, extended)
+		switch {
+		case refusal != nil:
+			return refusal
+		case err != nil:
 			r := policyFailed(err)
 			r.Detail.DecisionID, r.cause = newID("d"), err
 			g.trouble(ctx).Err(err).Str("session", g.id).Str("decision", r.Detail.DecisionID).Msg("policies failed on a statement")

@@ -86,6 +86,7 @@ type portal struct {
 	name      string
 	stmt      *statement
 	bind      pgwire.BindMessage
+	judged    *judged // as it was bound
 	approved  *ticket // an approval that covers one execution
 	rows      int64   // sent so far, over several Execute
 	bytes     int64

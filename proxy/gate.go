@@ -185,7 +185,10 @@ func (g *gate) execute(ctx context.Context, j *job) verdict {
 // one were needed now, the statement has to be prepared again.
 func (g *gate) again(ctx context.Context, j *job, t *ticket) (*judged, *Refusal) {
 	old := j.stmt.judged
-	if t == nil && old.at == g.epoch(j) && !j.unsure {
+	if j.kind == jobExecute && j.portal.judged != nil {
+		old = j.portal.judged
+	}
+	if t == nil && old.at == g.epoch(j) && !j.unsure && !old.stale(j.kind == jobBind, g.Now()) {
 		return old, nil
 	}
 	if t != nil {
@@ -216,7 +219,7 @@ func (g *gate) epoch(j *job) epoch {
 
 // judge understands a message's SQL and asks the policies about each statement.
 func (g *gate) judge(ctx context.Context, j *job, sql string, extended bool, types []catalog.OID) (*judged, *Refusal) {
-	jd := &judged{sql: sql, forwarded: sql, paramTypes: types, at: g.epoch(j), effect: rego.Allow}
+	jd := &judged{sql: sql, forwarded: sql, paramTypes: types, at: g.epoch(j), when: g.Now(), effect: rego.Allow}
 	t, r := g.understand(ctx, sql, query.Env{SearchPath: j.path, User: g.role, Unusable: g.unusable, ParamTypes: types})
 	if r != nil {
 		return jd, r

@@ -109,7 +109,7 @@ func (g *gate) recordHeld(ctx context.Context, j *job, jd *judged, t *ticket, gr
 	for i, d := range jd.decisions {
 		rec := g.record(audit.Decision, j, jd.text.statements[i], d)
 		rec.DecisionID, rec.Phase, rec.Grant = t.decisionID, t.phase, grant
-		rec.Effect, rec.Masks = string(d.Effect), jd.masks[i]
+		rec.Effect, rec.Masks, rec.Estimate = string(d.Effect), jd.masks[i], jd.estimated(i)
 		if err := g.Audit.Append(ctx, rec, audit.Synced); err != nil {
 			g.Log.Error().Err(err).Msg("decision not recorded: statement refused")
 			return notRecorded()

@@ -18,9 +18,11 @@ type judged struct {
 	text       *text
 	decisions  []*rego.StatementDecision // one for each statement
 	call       *call                     // set when the proxy answers itself
-	effect     rego.Effect               // the strictest of the decisions
-	approval   *rego.ApprovalTerms       // when effect is RequireApproval
-	texts      []string                  // as the server gets them, by statement
+	estimates  []*rego.Estimate          // what was expected of each statement; nil where no policy in force refers to it
+	when       time.Time
+	effect     rego.Effect         // the strictest of the decisions
+	approval   *rego.ApprovalTerms // when effect is RequireApproval
+	texts      []string            // as the server gets them, by statement
 	rewritten  bool
 	masks      [][]string // columns masked, by statement
 	fence      fence
@@ -215,7 +217,7 @@ func (j *judged) compose() *Refusal {
 			continue
 		}
 		j.masks[i] = maskedColumns(d)
-		result, err := rewrite.Statement(rewrite.Request{Analysis: a, Snapshot: j.text.snapshot, Masks: masksOf(d), Qualify: j.at.qualify})
+		result, err := rewrite.Statement(rewriting(a, j.text.snapshot, d, j.at.qualify))
 		if err != nil {
 			return refusalOf(err)
 		}
@@ -232,6 +234,11 @@ func (j *judged) compose() *Refusal {
 	// On lines of their own, so that no comment swallows a semicolon.
 	j.forwarded = strings.Join(texts, "\n;\n")
 	return j.verify(texts)
+}
+
+// rewriting is what a decision asks to be made of a statement.
+func rewriting(a *query.Analysis, s *catalog.Snapshot, d *rego.StatementDecision, qualify bool) rewrite.Request {
+	return rewrite.Request{Analysis: a, Snapshot: s, Masks: masksOf(d), Qualify: qualify}
 }
 
 func masksOf(d *rego.StatementDecision) map[string]rewrite.Mask {
@@ -257,7 +264,7 @@ func (j *judged) behind(n *named, d *rego.StatementDecision) (*rewrite.Result, *
 	if n.cursor {
 		qualify = n.qualified // its names were resolved when it was declared
 	}
-	result, err := rewrite.Statement(rewrite.Request{Analysis: n.parsed.analysis, Snapshot: n.snapshot, Masks: masksOf(d), Qualify: qualify})
+	result, err := rewrite.Statement(rewriting(n.parsed.analysis, n.snapshot, d, qualify))
 	if err != nil {
 		return nil, refusalOf(err)
 	}

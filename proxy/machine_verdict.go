@@ -57,7 +57,7 @@ func (m *machine) permitted(j *job, v verdict) {
 		s := &statement{name: j.parse.Name, judged: v.judged}
 		m.forward(v.permit, &expect{typ: pgwire.Parse, name: s.name, stmt: s})
 	case jobBind:
-		j.portal.approved = v.ticket
+		j.portal.approved, j.portal.judged = v.ticket, v.judged
 		m.forward(v.permit, &expect{typ: pgwire.Bind, name: j.portal.name, portal: j.portal})
 	case jobExecute:
 		j.portal.begun = true

@@ -20,6 +20,7 @@ type named struct {
 	sql       string            // DECLARE or PREPARE as the client sent it
 	forwarded string            // as the server got it
 	qualified bool              // its names were qualified
+	estimate  *rego.Estimate    // of a cursor, when it was declared
 	approved  bool              // a person has approved the cursor's statement
 	rows      int64             // fetched so far, of the machine's own
 	bytes     int64

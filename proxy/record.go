@@ -41,6 +41,7 @@ func (g *gate) permit(ctx context.Context, j *job, jd *judged, frame pgwire.Fram
 		rec.DecisionID, rec.Phase, rec.Grant = ids[i], phase, window.ID
 		rec.Effect = string(d.Effect)
 		rec.Masks = jd.masks[i]
+		rec.Estimate = jd.estimated(i)
 		durability := audit.Synced
 		if d.Effect == rego.Allow && harmless(rec.Class) {
 			durability = audit.Written
@@ -150,6 +151,7 @@ func (g *gate) recordJudged(rec *audit.Record, jd *judged) {
 		}
 	}
 	rec.Normalized = strings.Join(normalized, "; ")
+	rec.Estimate = jd.estimated(max(0, len(jd.decisions)-1))
 	if n := len(jd.decisions); n > 0 {
 		d := jd.decisions[n-1]
 		rec.Revision, rec.Generation, rec.Binding = d.Revision, d.Generation, d.Binding

@@ -36,6 +36,7 @@ type Upstream struct {
 	config   *pgconn.Config
 	path     []string
 	catalog  *catalog.Source
+	planner  *planner
 	texts    texts
 
 	// schema counts what may have changed the catalog and went through here; known is
@@ -62,11 +63,14 @@ func OpenUpstream(ctx context.Context, cfg UpstreamConfig, log zerolog.Logger) (
 		return nil, fmt.Errorf("connection %s: %w", cfg.Name, err)
 	}
 	return &Upstream{Name: cfg.Name, Labels: cfg.Labels, database: pg.Database, host: pg.Host, config: pg,
-		path: cfg.SearchPath, catalog: source}, nil
+		path: cfg.SearchPath, catalog: source, planner: newPlanner(pg)}, nil
 }
 
-// Close stops following the catalog.
-func (u *Upstream) Close() { u.catalog.Close() }
+// Close stops following the catalog, and waits for what is being planned.
+func (u *Upstream) Close() {
+	u.catalog.Close()
+	u.planner.close()
+}
 
 // Database is the database's own name.
 func (u *Upstream) Database() string { return u.database }

@@ -40,6 +40,9 @@ type StatementDecision struct {
 	Policies []string
 	Rules    []string // `rule` labels of the rules that spoke, sorted
 
+	// NeedsEstimate tells that a policy in force refers to input.statement.estimate.
+	NeedsEstimate bool
+
 	Generation uint64
 	Revision   string
 }

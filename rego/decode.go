@@ -21,6 +21,7 @@ type made struct {
 	rules      []string
 	rows       compileRows
 	filtered   bool // a policy filters rows, so that the decision has to say of which tables
+	estimating *estimating
 }
 
 // object reads the members of a Rego object and remembers what went wrong first.
@@ -166,6 +167,7 @@ func decodeStatement(v ast.Value, by made) (*StatementDecision, error) {
 	if by.filtered && raw == nil {
 		o.fail(".filters is missing: policies say statement.filter, and the bundle's package sallyport does not ask for it")
 	}
+	d.NeedsEstimate = by.estimating.any(d.Policies)
 	if err := o.done(); err != nil {
 		return nil, err
 	}

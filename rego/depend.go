@@ -89,13 +89,14 @@ func keysOf(ref ast.Ref) []string {
 
 type walker struct {
 	compiler *ast.Compiler
+	skip     func(*ast.Rule) bool // rules not to enter; nil for none
 	seen     map[*ast.Rule]bool
 	inputs   []ast.Ref
 	found    *dependencies
 }
 
 func (w *walker) rule(r *ast.Rule) {
-	if w.seen[r] {
+	if w.seen[r] || w.skip != nil && w.skip(r) {
 		return
 	}
 	w.seen[r] = true

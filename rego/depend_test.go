@@ -257,6 +257,8 @@ func mutate(r *rand.Rand, v reflect.Value, name string) {
 		v.SetBool(!v.Bool())
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(r.IntN(3)))
+	case reflect.Float64:
+		v.SetFloat(float64(r.IntN(3)))
 	case reflect.Map, reflect.Interface:
 		if v.Kind() == reflect.Map && v.Type().Elem().Kind() == reflect.Interface {
 			v.Set(reflect.ValueOf(map[string]any{"dept": fmt.Sprint(r.IntN(3))}))
@@ -282,6 +284,9 @@ func TestKeysTellPartsApart(t *testing.T) {
 		"claim null":       func(in *Input) { in.Identity.Claims = map[string]any{"a": nil} },
 		"label":            func(in *Input) { in.Connection.Labels = map[string]string{"a": "b", "c": "d"} },
 		"label otherwise":  func(in *Input) { in.Connection.Labels = map[string]string{"a": "d", "c": "b"} },
+		"estimate":         func(in *Input) { in.Statement.Estimate = &Estimate{Rows: 1} },
+		"estimate's cost":  func(in *Input) { in.Statement.Estimate = &Estimate{Rows: 1, Cost: 0.5} },
+		"no estimate":      func(in *Input) { in.Statement.Unestimated = "why" },
 		"limit 0":          func(in *Input) { in.Statement.Limit = new(int64) },
 		"column elsewhere": func(in *Input) { in.Statement.Columns[0].Table = "public.other" },
 	} {

@@ -3,6 +3,7 @@ package rego
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ func layoutOf(t reflect.Type) *layout {
 		}
 	case reflect.Pointer, reflect.Slice, reflect.Map:
 		l.elem = layoutOf(t.Elem())
-	case reflect.String, reflect.Bool, reflect.Int, reflect.Int64, reflect.Interface:
+	case reflect.String, reflect.Bool, reflect.Int, reflect.Int64, reflect.Float64, reflect.Interface:
 	default:
 		panic("rego: no layout for " + t.String()) // at start, not by anything a client sends
 	}
@@ -91,6 +92,8 @@ func (l *layout) term(v reflect.Value) (*ast.Term, error) {
 		return ast.InternedTerm(v.Bool()), nil
 	case reflect.Int, reflect.Int64:
 		return ast.InternedTerm(int(v.Int())), nil
+	case reflect.Float64:
+		return ast.FloatNumberTerm(v.Float()), nil
 	case reflect.Pointer:
 		if s, ok := v.Interface().(*Statement); ok {
 			return s.memo.term(s)
@@ -199,6 +202,8 @@ func (l *layout) appendKey(b []byte, v reflect.Value) ([]byte, error) {
 		return append(b, 'f'), nil
 	case reflect.Int, reflect.Int64:
 		return binary.BigEndian.AppendUint64(append(b, 'd'), uint64(v.Int())), nil
+	case reflect.Float64:
+		return binary.BigEndian.AppendUint64(append(b, 'f'), math.Float64bits(v.Float())), nil
 	case reflect.Pointer:
 		if v.IsNil() {
 			return append(b, 'n'), nil

@@ -10,7 +10,7 @@ import (
 // asked are the rules of a policy that the library asks for.
 var asked = map[string][]string{
 	"session":   {"allow", "deny", "require_approval", "privileges", "ttl"},
-	"statement": {"allow", "deny", "require_approval", "mask", "filter", "limits", "opaque", "trusted_functions", "trusted_kinds", "trusted_relations"},
+	"statement": {"allow", "deny", "require_approval", "mask", "filter", "limits", "opaque", "trusted_functions", "trusted_kinds", "trusted_relations", "without_estimate"},
 }
 
 // collecting are those of them that must be sets.

@@ -87,6 +87,8 @@ func (g schemaGenerator) of(t reflect.Type) ordered {
 		return ordered{{"type", "boolean"}}
 	case reflect.Int, reflect.Int64:
 		return ordered{{"type", "integer"}}
+	case reflect.Float64:
+		return ordered{{"type", "number"}}
 	case reflect.Map:
 		return ordered{{"type", "object"}}
 	case reflect.Slice:

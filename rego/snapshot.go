@@ -39,6 +39,7 @@ type snapshot struct {
 	rows       rowRules
 	filtered   bool        // a policy filters rows
 	faults     []Complaint // about rules that choose rows, which refuse when they are asked
+	estimating *estimating
 }
 
 // entrypoint is one rule that decides, and what was decided by it.
@@ -104,6 +105,7 @@ func newSnapshot(ctx context.Context, m *plugins.Manager, txn storage.Transactio
 	s.rows = prepareRows(ctx, compiler, options)
 	s.filtered = len(compiler.GetRulesDynamic(filterRules)) > 0
 	s.faults = s.rows.faults(ctx, compiler)
+	s.estimating = estimatingOf(compiler, statementEntrypoint)
 	return s, s.canary(ctx)
 }
 
@@ -241,7 +243,7 @@ func (p *entrypoint[D]) evaluate(ctx context.Context, in *Input, s *snapshot) (d
 	rows := func(path string) (Condition, error) {
 		return s.rows.condition(ctx, path, input, time.Unix(0, in.Time.NowNS))
 	}
-	return p.decode(term.Value, made{s.generation, s.revision, ruleLabels(&tracker), rows, s.filtered})
+	return p.decode(term.Value, made{s.generation, s.revision, ruleLabels(&tracker), rows, s.filtered, s.estimating})
 }
 
 // ruleLabels are the ids that METADATA gives to the rules that spoke.

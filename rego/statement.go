@@ -1,5 +1,7 @@
 package rego
 
+import "reflect"
+
 // Statement is what one SQL statement does. It must not be changed once it has
 // been decided on: its value and its share of the cache key are kept with it, so
 // that the same statement costs one lookup. Share one *Statement for one text.
@@ -27,6 +29,8 @@ type Statement struct {
 	Setting       *Setting    `json:"setting,omitempty"` // what SET, RESET, SHOW or set_config names; never the value
 	Parameters    []Parameter `json:"parameters,omitempty"`
 	Literals      int         `json:"literals" optional:"true"`
+	Estimate      *Estimate   `json:"estimate,omitempty"`    // only where a policy in force refers to it
+	Unestimated   string      `json:"unestimated,omitempty"` // why there is no estimate although a policy in force refers to it
 
 	memo memo
 }
@@ -74,6 +78,13 @@ type Explain struct {
 	Analyze bool `json:"analyze" optional:"true"`
 }
 
+// Estimate is what the planner expects of the statement that would run, masks
+// included. It is a guess made from statistics.
+type Estimate struct {
+	Rows int64   `json:"rows"` // returned, or changed where that is more
+	Cost float64 `json:"cost"` // total, in the planner's units
+}
+
 // Setting is a run-time parameter of the server.
 type Setting struct {
 	Name  string `json:"name"` // in lower case; all for RESET ALL and SHOW ALL
@@ -85,4 +96,17 @@ type Setting struct {
 type Parameter struct {
 	Index int    `json:"index" optional:"true"`
 	Type  string `json:"type,omitempty"`
+}
+
+// Estimated is the statement with an estimate, or with why there is none.
+func (s *Statement) Estimated(e *Estimate, why string) *Statement {
+	out := new(Statement)
+	from, to := reflect.ValueOf(s).Elem(), reflect.ValueOf(out).Elem()
+	for i := range from.NumField() {
+		if statementType.Field(i).IsExported() { // what is kept with the other stays there
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	out.Estimate, out.Unestimated = e, why
+	return out
 }

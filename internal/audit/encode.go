@@ -56,6 +56,10 @@ func appendBody(b []byte, r *Record, statement string) []byte {
 	b = str(b, "rule", r.Rule)
 	b = list(b, "masks", r.Masks)
 	b = list(b, "relations", r.Relations)
+	if r.Estimate != (Estimate{}) {
+		b = strconv.AppendInt(append(b, `,"estimate":{"rows":`...), r.Estimate.Rows, 10)
+		b = append(strconv.AppendFloat(append(b, `,"cost":`...), r.Estimate.Cost, 'f', -1, 64), '}')
+	}
 	b = str(b, "binding", r.Binding)
 	b = str(b, "revision", r.Revision)
 	if r.Generation != 0 {

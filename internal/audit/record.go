@@ -61,6 +61,12 @@ type Identity struct {
 	Kind    string `json:"kind,omitempty"` // workload or user
 }
 
+// Estimate is what the planner expected of a statement, where a policy looked at it.
+type Estimate struct {
+	Rows int64   `json:"rows"`
+	Cost float64 `json:"cost"`
+}
+
 // Record is one line of the log. Which fields are set depends on the type; a
 // field that is empty is not written. No field may hold a token, a secret or a
 // bind value.
@@ -101,6 +107,7 @@ type Record struct {
 	Rule       string   `json:"rule,omitempty"`
 	Masks      []string `json:"masks,omitempty"` // columns masked, schema.table.column
 	Relations  []string `json:"relations,omitempty"`
+	Estimate   Estimate `json:"estimate,omitzero"`
 	Binding    string   `json:"binding,omitempty"`
 	Revision   string   `json:"revision,omitempty"`
 	Generation uint64   `json:"generation,omitempty"`

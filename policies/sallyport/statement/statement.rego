@@ -131,6 +131,23 @@ deny contains {
 	not input.statement.kind in trusted_kinds
 }
 
+# METADATA
+# title: No guess where a guess is asked for
+# description: |
+#   Where a policy in force refers to input.statement.estimate, and the server could
+#   not be asked or the statement is none it plans, a rule that denies by the estimate
+#   would say nothing.
+deny contains {
+	"policy": "sallyport",
+	"message": $"there is no estimate of what the {replace(input.statement.kind, "_", " ")} would touch: {input.statement.unestimated}",
+	"hint": "policies in force judge statements by the planner's estimate; write it as a statement that can be explained",
+	"rule": "sallyport/estimate",
+} if {
+	input.statement.unestimated
+	not without_estimate
+	not sql.harmless
+}
+
 trusting := "leave it out; only a policy that names it as trusted lets it through"
 
 # METADATA
@@ -285,6 +302,11 @@ record := bindings.binding.record
 opaque if {
 	some name in bindings.policies
 	data.policy[name].statement.opaque == true
+}
+
+without_estimate if {
+	some name in bindings.policies
+	data.policy[name].statement.without_estimate == true
 }
 
 shortest(durations, fallback) := fallback if count(durations) == 0

@@ -361,6 +361,18 @@ test_incomplete_analysis_is_denied_unless_accepted if {
 	decide(doc, one, {"one": {"statement": {"allow": true, "opaque": true}}}).effect == "allow"
 }
 
+test_no_estimate_is_denied_unless_accepted if {
+	doc := patch([{"op": "add", "path": "/statement/unestimated", "value": "COPY is not planned"}])
+	decision := decide(doc, one, {"one": {"statement": {"allow": true}}})
+	decision.effect == "deny"
+	messages(decision) == {"there is no estimate of what the select would touch: COPY is not planned"}
+	{reason.rule | some reason in decision.reasons} == {"sallyport/estimate"}
+
+	decide(doc, one, {"one": {"statement": {"allow": true, "without_estimate": true}}}).effect == "allow"
+	unbound := {"one": {"statement": {"allow": true}}, "two": {"statement": {"without_estimate": true}}}
+	decide(doc, one, unbound).effect == "deny"
+}
+
 test_boolean_deny_is_not_lost if {
 	decision := decide(agent, one, {"one": {"statement": {"allow": true, "deny": true}}})
 	decision.effect == "deny"
