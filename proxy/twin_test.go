@@ -240,11 +240,8 @@ func TestTwin(t *testing.T) {
 // FuzzTwin does the same for whatever seed it is given.
 func FuzzTwin(f *testing.F) {
 	f.Add(uint64(1))
-	var w *twins
+	w := startTwins(f)
 	f.Fuzz(func(t *testing.T, seed uint64) {
-		if w == nil {
-			w = startTwins(f)
-		}
 		for n := range uint64(10) {
 			w.try(t, sqlgen.Random(seed, n), newTally())
 		}
