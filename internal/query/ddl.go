@@ -280,7 +280,7 @@ func (s *state) drop(st *pg_query.DropStmt) {
 }
 
 // object lists the relation that a name of the given kind of object means or
-// belongs to, and returns it. Other objects are not listed.
+// belongs to, and returns it. Of other objects only the types they name are looked up.
 func (s *state) object(kind pg_query.ObjectType, node *pg_query.Node, missingOK bool) *catalog.Relation {
 	belongs := false
 	switch kind {
@@ -290,6 +290,9 @@ func (s *state) object(kind pg_query.ObjectType, node *pg_query.Node, missingOK 
 		pg_query.ObjectType_OBJECT_RULE, pg_query.ObjectType_OBJECT_POLICY:
 		belongs = true
 	default:
+		if !missingOK { // the types of signatures, casts and domains
+			s.walk(node.ProtoReflect(), nil, nil)
+		}
 		return nil
 	}
 	parts, ok := names(node.GetList().GetItems())
@@ -358,6 +361,11 @@ func grantWord(isGrant bool) string {
 }
 
 func (s *state) granted(st *pg_query.GrantStmt) {
+	for _, node := range st.Objects {
+		if signature := node.GetObjectWithArgs(); signature != nil {
+			s.walk(signature.ProtoReflect(), nil, nil)
+		}
+	}
 	if st.Objtype == pg_query.ObjectType_OBJECT_TABLE || st.Objtype == pg_query.ObjectType_OBJECT_SEQUENCE {
 		for _, node := range st.Objects {
 			if rv := node.GetRangeVar(); rv != nil {

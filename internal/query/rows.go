@@ -155,9 +155,22 @@ func (s *state) reference(fields []*pg_query.Node, made *pg_query.RangeVar, main
 		s.mark(s.relationCell(main, main.Column(parts[len(parts)-1]), false), derived)
 	case main != nil:
 		s.everyColumn(main)
+		if ok && len(parts) > 0 && !ofRow(parts, main) {
+			s.unresolved("column " + quoted(parts...) + " of " + quoted(main.Name))
+		}
 	case made == nil && !rowless[s.out.Shape.Kind]: // a new relation has no rows yet
 		s.unresolved("column " + quoted(parts...))
 	}
+}
+
+// ofRow reports whether a name that is no column of a relation means its row, one of
+// its system columns or the end of a partition's bounds.
+func ofRow(parts []string, main *catalog.Relation) bool {
+	name := parts[len(parts)-1]
+	if _, system := systemColumns[name]; system {
+		return true
+	}
+	return name == main.Name || name == "new" || name == "old" || len(parts) == 1 && (name == "minvalue" || name == "maxvalue")
 }
 
 // alteredDomain lists the columns whose values a new constraint of a domain is tried
