@@ -25,6 +25,9 @@ func (g *Generator) expr(s *scope, sort Sort, depth int) string {
 	if len(forms) == 0 {
 		forms = enumForms
 	}
+	if risky := riskyForms[sort]; g.risky && len(risky) > 0 && g.Below(2) == 1 {
+		forms = risky
+	}
 	g.enum = sort
 	return g.fill(pick(g.Choices, forms), s, depth-1)
 }

@@ -124,3 +124,19 @@ var rankedForms = map[Sort][]string{
 	Date: {"lead({date}) OVER {w}"},
 	JSON: {"jsonb_agg({int}) OVER {w}"},
 }
+
+// riskyForms fail for some values, and PostgreSQL's errors quote them.
+var riskyForms = map[Sort][]string{
+	Text: {
+		"repeat({text}, {int})::varchar(100)", "substring({text}, {int}, {int})", "chr({int})", "format({text}, {int})", "encode(decode({text}, 'hex'), 'escape')", "({text})::uuid::text",
+		"to_char({num}, {text})", "convert_from(decode({text}, 'escape'), 'UTF8')", "regexp_replace('a', {text}, 'b')", "({text})::jsonb::text", "split_part({text}, ',', {int})",
+		"({text})::inet::text", "({text})::interval::text", "xmlparse(content {text})::text", "({text})::int4range::text", "({text})::regclass::text", "({text})::\"char\"::text", "to_tsquery({text})::text",
+	},
+	Int:  {"({text})::int", "({int} / {int})", "({int} * 1000000000)", "({int})::smallint", "({text})::bigint", "({num} * 1000000)::int", "ascii(chr({int}))", "({json})::int", "width_bucket({int}, {int}, {int}, 3)", "array_length(({text})::int[], 1)", "get_bit({text}::bytea, {int})"},
+	Num:  {"({text})::numeric", "({num} / {num})", "sqrt({num})", "ln({num})", "({num} * 100000000)::numeric(10,2)", "power({num}, {num})", "({json})::numeric", "({json} -> 'k')::numeric"},
+	Bool: {"({text})::bool", "{text} LIKE {text} ESCAPE {text}", "{text} ~ {text}", "{text} SIMILAR TO {text}", "({json})::bool", "{text}::date > {date}", "jsonb_path_exists({json}, ({text})::jsonpath)", "(SELECT {int} FROM generate_series(1, abs({int}) % 3)) = 1"},
+	Date: {"({text})::date", "make_date({int}, {int}, {int})", "to_date({text}, 'YYYY-MM-DD')", "({date} + {int} * 1000000)"},
+	Time: {"({text})::timestamptz", "date_trunc({text}, {time})", "({time} AT TIME ZONE {text}) AT TIME ZONE 'UTC'", "to_timestamp({text}, 'YYYY')"},
+	JSON: {"({text})::jsonb", "jsonb_set({json}, {texts}, {json})", "jsonb_object({texts})", "jsonb_build_object({text}, {int})", "jsonb_strip_nulls(({texts})[1]::jsonb)"},
+	UUID: {"({text})::uuid"},
+}

@@ -14,7 +14,12 @@ type Statement struct {
 	Values  []string // of its parameters, in text format
 	Ordered bool     // the statement says the order of rows, but for equal ones
 	Kind    string   // in a word or two, for counting
-	Target  *Table   // what is written to; nil when nothing is
+	Risky   bool     // it may fail for some rows, and the server may choose for which
+	Plan    bool     // its rows tell how the server goes about it
+	Copy    bool     // its rows are a COPY's
+
+	// What is sent before and after. A statement that writes is rolled back.
+	Before, After []string
 }
 
 // Generator writes one statement.
@@ -25,6 +30,7 @@ type Generator struct {
 	aliases    int
 	style      int    // how columns are spelled
 	parameters bool   // constants may be parameters
+	risky      bool   // expressions may fail
 	enum       Sort   // that is being written
 	window     string // that {w} stands for
 	values     []string
@@ -47,18 +53,33 @@ func (g *Generator) Query() *Statement {
 // Statement writes any statement.
 func (g *Generator) Statement() *Statement {
 	g.style = g.Below(6)
-	var st *Statement
-	switch g.Below(10) {
-	case 7:
-		st = g.insert()
-	case 8:
-		st = g.update()
-	case 9:
-		st = g.remove()
-	default:
-		st = g.top()
-	}
+	g.risky = g.oneIn(20)
+	st := g.statement()
+	st.Risky = g.risky
 	return g.finished(st)
+}
+
+func (g *Generator) statement() *Statement {
+	switch g.Below(24) {
+	case 13, 14:
+		return g.insert()
+	case 15, 16:
+		return g.update()
+	case 17, 18:
+		return g.remove()
+	case 19:
+		return g.merge()
+	case 20:
+		return g.copied()
+	case 21:
+		return g.named()
+	case 22:
+		return g.made()
+	case 23:
+		return g.explained()
+	default:
+		return g.top()
+	}
 }
 
 var parameter = regexp.MustCompile(`\$(\d+)`)

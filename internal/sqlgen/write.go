@@ -17,6 +17,11 @@ func (g *Generator) writable() *Table {
 	return pick(g.Choices, tables)
 }
 
+// writing is a statement that writes to a table: in the end everything is as it was.
+func writing(kind string, t *Table) *Statement {
+	return &Statement{Kind: kind, Before: []string{"BEGIN"}, After: []string{"SELECT * FROM " + t.ID(), "ROLLBACK"}}
+}
+
 // target writes what is written to, and its scope.
 func (g *Generator) target(t *Table) (string, *scope) {
 	s := &scope{}
@@ -76,7 +81,7 @@ func (g *Generator) fresh(t *Table, c Column) string {
 
 func (g *Generator) insert() *Statement {
 	t := g.writable()
-	st := &Statement{Kind: "insert", Target: t}
+	st := writing("insert", t)
 	text, s := g.target(t)
 	var columns []Column
 	for _, c := range t.Columns {
@@ -158,7 +163,7 @@ func (g *Generator) settable(t *Table) Column {
 
 func (g *Generator) update() *Statement {
 	t := g.writable()
-	st := &Statement{Kind: "update", Target: t}
+	st := writing("update", t)
 	text, s := g.target(t)
 	from, join := "", ""
 	if g.oneIn(3) {
@@ -192,7 +197,7 @@ func (g *Generator) update() *Statement {
 
 func (g *Generator) remove() *Statement {
 	t := g.writable()
-	st := &Statement{Kind: "delete", Target: t}
+	st := writing("delete", t)
 	text, s := g.target(t)
 	using, join := "", ""
 	if g.oneIn(3) {
@@ -205,6 +210,40 @@ func (g *Generator) remove() *Statement {
 		join += " AND "
 	}
 	st.SQL += " WHERE " + join + g.identifying(s) + g.returning(s)
+	return st
+}
+
+// merge writes a MERGE of one row or another table.
+func (g *Generator) merge() *Statement {
+	t := g.writable()
+	st := writing("merge", t)
+	text, s := g.target(t)
+	from, join := g.partner(s)
+	var when []string
+	for range 1 + g.Below(2) {
+		and := ""
+		if g.Below(2) == 0 {
+			and = " AND " + g.condition(s, 1)
+		}
+		c := g.settable(t)
+		switch g.Below(4) {
+		case 0:
+			when = append(when, "WHEN MATCHED"+and+" THEN UPDATE SET "+quote(c.Name)+" = "+g.expr(s, c.Sort, 1))
+		case 1:
+			when = append(when, "WHEN MATCHED"+and+" THEN DELETE")
+		case 2:
+			when = append(when, "WHEN MATCHED"+and+" THEN DO NOTHING")
+		default:
+			source := &scope{}
+			source.add(s.items[1])
+			var row []string
+			for _, c := range t.Columns {
+				row = append(row, g.word(g.fresh(t, c), g.leaf(source, c.Sort)))
+			}
+			when = append(when, "WHEN NOT MATCHED THEN INSERT ("+names(t.Columns)+") VALUES ("+strings.Join(row, ", ")+")")
+		}
+	}
+	st.SQL = "MERGE INTO " + text + " USING " + from + " ON " + join + " " + strings.Join(when, " ")
 	return st
 }
 

@@ -49,6 +49,7 @@ CREATE TABLE app.events_2023 PARTITION OF app.events FOR VALUES FROM ('2023-01-0
 CREATE TABLE app.events_2024 PARTITION OF app.events DEFAULT;
 CREATE TABLE app.people (id integer PRIMARY KEY, name text, secret text);
 CREATE TABLE app.staff (room text, pay integer) INHERITS (app.people);
+CREATE TABLE app.visits (id integer, who text, at date); -- no key: it is only read
 CREATE TABLE other.customers (id integer PRIMARY KEY, email text, region text);
 CREATE TABLE "Odd Schema"."Odd Table" ("Id" integer PRIMARY KEY, "select" text, "naïve Col" text);
 
