@@ -74,6 +74,7 @@ type state struct {
 	unfiltered bool                // an UPDATE or DELETE without WHERE
 	into       bool                // SELECT … INTO
 	rows       bool                // what a statement about objects names is listed with all its columns
+	added      []string            // columns that ALTER TABLE adds
 	nested     bool                // inside EXPLAIN, COPY or CREATE: not a statement by itself
 	temporary  bool                // the temporary schema is named, or where new objects may go
 }

@@ -235,6 +235,11 @@ func (s *state) alterTable(st *pg_query.AlterTableStmt) bool {
 	}
 	s.touchNamed(rv, "ddl")
 	for _, node := range st.Cmds {
+		if c := node.GetAlterTableCmd().GetDef().GetColumnDef(); c != nil {
+			s.added = append(s.added, c.Colname)
+		}
+	}
+	for _, node := range st.Cmds {
 		cmd := node.GetAlterTableCmd()
 		if privileged[cmd.GetSubtype()] {
 			s.out.Shape.Class = "privilege"

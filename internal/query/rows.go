@@ -155,7 +155,7 @@ func (s *state) reference(fields []*pg_query.Node, made *pg_query.RangeVar, main
 		s.mark(s.relationCell(main, main.Column(parts[len(parts)-1]), false), derived)
 	case main != nil:
 		s.everyColumn(main)
-		if ok && len(parts) > 0 && !ofRow(parts, main) {
+		if ok && len(parts) > 0 && !ofRow(parts, main) && !slices.Contains(s.added, parts[len(parts)-1]) {
 			s.unresolved("column " + quoted(parts...) + " of " + quoted(main.Name))
 		}
 	case made == nil && !rowless[s.out.Shape.Kind]: // a new relation has no rows yet
