@@ -38,9 +38,10 @@ func maskedAs(written string, r *catalog.Relation, c *catalog.Column, m Mask, s 
 	if why != "" {
 		return "", badMask(k.id, m, why)
 	}
-	if value == "" {
+	switch {
+	case value == "":
 		value = "NULL"
-	} else {
+	case !keepsNull[m.Function]:
 		value = "CASE WHEN " + k.ref + " IS NOT NULL THEN " + value + " END"
 	}
 	expression := "CAST(" + value + " AS " + typeText(c, k.typ, s) + ")"
@@ -51,6 +52,9 @@ func maskedAs(written string, r *catalog.Relation, c *catalog.Column, m Mask, s 
 	}
 	return expression, nil
 }
+
+// keepsNull are the masks whose expressions are NULL by themselves where the column is.
+var keepsNull = map[string]bool{"hash": true, "email": true, "partial": true, "round": true, "truncate": true}
 
 // value writes the masked value of a column that is not NULL; "" stands for NULL,
 // and is what a mask falls back to on types it is not defined for.

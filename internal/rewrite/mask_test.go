@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -229,6 +230,65 @@ func TestReplaceTakes(t *testing.T) {
 		got := ask(t, conn, "SELECT "+expression+" FROM public.b AS t", nil, true)
 		if len(got.rows) != 1 || got.rows[0] != c.want {
 			t.Errorf("%v in %s: got %v, want %s", c.value, c.column, got, c.want)
+		}
+	}
+}
+
+// TestMasksOfEveryShortText compares masks with what their definitions say, for all
+// texts of up to five letters of a small alphabet.
+func TestMasksOfEveryShortText(t *testing.T) {
+	d := &database{Database: pgtest.NewDatabase(t, `CREATE SCHEMA pgtest; CREATE TABLE pgtest.texts (c text);
+		INSERT INTO pgtest.texts VALUES (NULL), ('');
+		INSERT INTO pgtest.texts WITH RECURSIVE words AS (SELECT '' AS w UNION ALL
+			SELECT w || l FROM words, unnest(ARRAY['a', '@', 'é', E'\n', '%', E'\\']) AS l WHERE length(w) < 5) SELECT w FROM words`)}
+	d.load(t)
+	conn := connect(t, d.Database)
+	r := d.snapshot.Relation("pgtest", "texts")
+	stars := func(n int) string { return strings.Repeat("*", n) }
+	for name, c := range map[string]struct {
+		mask Mask
+		want func(x string, runes []rune) string
+	}{
+		"email": {Mask{"email", nil}, func(x string, runes []rune) string {
+			at := strings.LastIndex(x, "@")
+			if at < 1 || at == len(x)-1 {
+				return "***"
+			}
+			return string(runes[0]) + "***" + x[at:]
+		}},
+		"partial": {Mask{"partial", nil}, func(_ string, runes []rune) string { return stars(len(runes)) }},
+		"partial first": {Mask{"partial", map[string]any{"keep_first": 2.0}}, func(_ string, runes []rune) string {
+			if len(runes) <= 2 {
+				return stars(len(runes))
+			}
+			return string(runes[:2]) + stars(len(runes)-2)
+		}},
+		"partial both": {Mask{"partial", map[string]any{"keep_first": 1.0, "keep_last": 2.0}}, func(_ string, runes []rune) string {
+			if len(runes) <= 3 {
+				return stars(len(runes))
+			}
+			return string(runes[:1]) + stars(len(runes)-3) + string(runes[len(runes)-2:])
+		}},
+		"hash": {Mask{"hash", nil}, func(x string, _ []rune) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(x))) }},
+		"salted hash": {Mask{"hash", map[string]any{"salt": `s\'`, "length": 9.0}}, func(x string, _ []rune) string {
+			return fmt.Sprintf("%x", sha256.Sum256([]byte(`s\'`+x)))[:9]
+		}},
+	} {
+		expression, err := masked(r, r.Columns[0], c.mask, d.snapshot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result := conn.ExecParams(t.Context(), "SELECT c, "+expression+" FROM pgtest.texts AS t", nil, nil, nil, nil).Read()
+		if result.Err != nil || len(result.Rows) < 9000 {
+			t.Fatalf("%s: %d rows, %v", name, len(result.Rows), result.Err)
+		}
+		for _, row := range result.Rows {
+			switch x := string(row[0]); {
+			case row[0] == nil && row[1] != nil:
+				t.Errorf("%s of NULL is %q", name, row[1])
+			case row[0] != nil && (row[1] == nil || string(row[1]) != c.want(x, []rune(x))):
+				t.Errorf("%s of %q is %q, want %q", name, x, row[1], c.want(x, []rune(x)))
+			}
 		}
 	}
 }

@@ -24,18 +24,27 @@ func (k *masking) redact() string {
 // (a phone number, a name) is not hidden; the salt is part of the statement, which
 // the server may log.
 func (k *masking) hash() string {
-	length := k.args.whole("length", 64, 8, 64)
+	length := k.args.whole("length", allDigits, 8, allDigits)
 	salt := k.args.text("salt", "")
 	if familyOf(k.typ) != textual {
 		return ""
 	}
+	x := k.text()
+	if salt != "" {
+		x = literal(salt) + "::pg_catalog.text OPERATOR(pg_catalog.||) " + x
+	}
 	// decode(…, 'escape') makes bytes of a text in any server encoding and cannot
 	// fail once backslashes are doubled, unlike convert_to.
-	doubled := fmt.Sprintf("pg_catalog.replace(%s OPERATOR(pg_catalog.||) %s, %s, %s)",
-		literal(salt)+"::pg_catalog.text", k.text(), literal(`\`), literal(`\\`))
+	doubled := fmt.Sprintf("pg_catalog.replace(%s, %s, %s)", x, literal(`\`), literal(`\\`))
 	hex := fmt.Sprintf("pg_catalog.encode(pg_catalog.sha256(pg_catalog.decode(%s, 'escape')), 'hex')", doubled)
+	if length == allDigits {
+		return hex
+	}
 	return fmt.Sprintf("pg_catalog.left(%s, %d)", hex, length)
 }
+
+// allDigits are those of SHA-256 in hexadecimal.
+const allDigits = 64
 
 // email keeps the first letter and the domain: alice@example.com becomes
 // a***@example.com. A text that is no address becomes ***.
@@ -43,11 +52,13 @@ func (k *masking) email() string {
 	if familyOf(k.typ) != textual {
 		return ""
 	}
+	// An address has something before its last @, and something after it. The last @
+	// is the first of the reversed text. Written so that little is computed for a row.
 	x := k.text()
-	fromAt := "pg_catalog.strpos(pg_catalog.reverse(" + x + "), '@')" // length of the domain with its @, 0 without
-	return fmt.Sprintf("CASE WHEN %[1]s OPERATOR(pg_catalog.>) 1 AND pg_catalog.length(%[2]s) OPERATOR(pg_catalog.>) %[1]s "+
-		"THEN pg_catalog.left(%[2]s, 1) OPERATOR(pg_catalog.||) '***' OPERATOR(pg_catalog.||) pg_catalog.right(%[2]s, %[1]s) ELSE '***' END",
-		fromAt, x)
+	return fmt.Sprintf("CASE WHEN %[1]s OPERATOR(pg_catalog.~~) '_%%@%%' AND %[1]s OPERATOR(pg_catalog.!~~) '%%@' "+
+		"THEN pg_catalog.left(%[1]s, 1) OPERATOR(pg_catalog.||) '***' OPERATOR(pg_catalog.||) "+
+		"pg_catalog.right(%[1]s, pg_catalog.strpos(pg_catalog.reverse(%[1]s), '@')) "+
+		"WHEN %[2]s IS NOT NULL THEN '***' END", x, k.ref)
 }
 
 // partial keeps some characters at the ends and the length. A text too short to
@@ -64,7 +75,16 @@ func (k *masking) partial() string {
 	}
 	x, c := k.text(), literal(char)
 	length := "pg_catalog.length(" + x + ")"
-	return fmt.Sprintf("CASE WHEN %[3]s OPERATOR(pg_catalog.>) %[6]d THEN pg_catalog.left(%[1]s, %[4]d) OPERATOR(pg_catalog.||) "+
-		"pg_catalog.repeat(%[2]s, %[3]s OPERATOR(pg_catalog.-) %[6]d) OPERATOR(pg_catalog.||) pg_catalog.right(%[1]s, %[5]d) "+
-		"ELSE pg_catalog.repeat(%[2]s, %[3]s) END", x, c, length, first, last, first+last)
+	hidden := fmt.Sprintf("pg_catalog.repeat(%s, %s)", c, length)
+	if first+last == 0 {
+		return hidden
+	}
+	kept := fmt.Sprintf("pg_catalog.repeat(%s, %s OPERATOR(pg_catalog.-) %d)", c, length, first+last)
+	if first > 0 {
+		kept = fmt.Sprintf("pg_catalog.left(%s, %d) OPERATOR(pg_catalog.||) %s", x, first, kept)
+	}
+	if last > 0 {
+		kept = fmt.Sprintf("%s OPERATOR(pg_catalog.||) pg_catalog.right(%s, %d)", kept, x, last)
+	}
+	return fmt.Sprintf("CASE WHEN %s OPERATOR(pg_catalog.>) %d THEN %s ELSE %s END", length, first+last, kept, hidden)
 }
