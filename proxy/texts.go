@@ -109,7 +109,9 @@ func (c *texts) understand(analyzer *query.Analyzer, snapshot *catalog.Snapshot,
 		return t
 	}
 	for _, st := range statements {
-		p := newParsed(st, analyzer.Analyze(st, env))
+		a := analyzer.Analyze(st, env)
+		a.Shape.Fingerprint = query.Fingerprint(st.Text)
+		p := newParsed(st, a)
 		if !harmless(p.simple.Class) {
 			p.exposed = exposed(p.analysis, snapshot)
 		}

@@ -41,10 +41,25 @@ type Relation struct {
 	Cascades   []Cascade // of foreign keys that refer to it
 	// PartitionKey: attribute numbers, 0 for an expression; nil unless partitioned.
 	PartitionKey []int16
+
+	id string // made when it was loaded
 }
 
 // ID is schema.name, each part quoted as PostgreSQL's quote_ident does.
-func (r *Relation) ID() string { return QuoteIdent(r.Schema) + "." + QuoteIdent(r.Name) }
+func (r *Relation) ID() string {
+	if r.id != "" {
+		return r.id
+	}
+	return QuoteIdent(r.Schema) + "." + QuoteIdent(r.Name)
+}
+
+// ColumnID is schema.name.column, quoted as ID is.
+func (r *Relation) ColumnID(c *Column) string {
+	if c.id != "" {
+		return c.id
+	}
+	return r.ID() + "." + QuoteIdent(c.Name)
+}
 
 // System reports whether the relation belongs to PostgreSQL itself: pg_catalog,
 // information_schema or a toast schema.
@@ -96,6 +111,8 @@ type Column struct {
 	NotNull   bool
 	Generated bool
 	MadeOf    []int16 // the columns of its table it is computed from, when generated or kept by tsvector_update_trigger
+
+	id string // made when it was loaded
 }
 
 // Function is a row of pg_proc.

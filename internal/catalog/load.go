@@ -133,6 +133,7 @@ func (l *loader) relations() error {
 			relation.Kind = relationKind(kind)
 			relation.Index = kind == "i" || kind == "I"
 			relation.Temporary = persistence == "t"
+			relation.id = relation.ID()
 			l.s.relationsByOID[r.OID] = &relation
 			if !relation.Temporary || relation.Schema == TemporarySchema {
 				l.s.relations[name{r.Schema, r.Name}] = &relation
@@ -169,6 +170,7 @@ func (l *loader) columns() error {
 		[]any{&relation, &c.Number, &c.Name, &c.Type, &c.TypeMod, &c.TypeName, &c.Collation, &c.NotNull, &c.Generated}, func() error {
 			if r := l.s.relationsByOID[relation]; r != nil {
 				column := c
+				column.id = r.ColumnID(&column)
 				r.Columns = append(r.Columns, &column)
 			}
 			return nil

@@ -42,7 +42,7 @@ type Shape struct {
 	Command       string // of Named, where Kind is that of the statement it is about
 	Class         string
 	Index, Count  int
-	Fingerprint   string // pg_query's, literals removed
+	Fingerprint   string // of Fingerprint, for who asks: Analyze leaves it empty
 	Complete      bool
 	Unresolved    []string
 	Tables        []Table

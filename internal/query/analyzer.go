@@ -5,8 +5,6 @@ import (
 	"strings"
 	"sync"
 
-	pg_query "github.com/pganalyze/pg_query_go/v5"
-
 	"github.com/sallyport/sallyport/internal/catalog"
 )
 
@@ -330,9 +328,6 @@ func (s *state) columnList() []Column {
 func (s *state) describe() {
 	shape, st := &s.out.Shape, s.out.Statement
 	shape.Index, shape.Count = st.Index, st.Count
-	if fingerprint, err := pg_query.Fingerprint(st.Text); err == nil {
-		shape.Fingerprint = fingerprint
-	}
 	numbers := make([]int, 0, len(s.parameters))
 	for n := range s.parameters {
 		numbers = append(numbers, n)

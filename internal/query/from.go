@@ -1,6 +1,8 @@
 package query
 
 import (
+	"slices"
+
 	pg_query "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/sallyport/sallyport/internal/catalog"
@@ -139,21 +141,26 @@ func (s *state) rangeTableSample(sample *pg_query.RangeTableSample, sc *scope) f
 func (s *state) join(j *pg_query.JoinExpr, sc *scope) fromItem {
 	s.out.Shape.Joins++
 	left := s.fromNode(j.Larg, sc)
-	beside := &scope{parent: sc.parent, ctes: sc.ctes}
-	beside.entries = append(append(beside.entries, sc.entries...), left.entries...)
-	beside.columns = append(append(beside.columns, sc.columns...), left.columns...)
+	beside := sc
+	if j.Rarg.GetRangeVar() == nil { // which looks at no columns
+		beside = &scope{parent: sc.parent, ctes: sc.ctes}
+		beside.entries = slices.Concat(sc.entries, left.entries)
+		beside.columns = slices.Concat(sc.columns, left.columns)
+	}
 	right := s.fromNode(j.Rarg, beside)
 
 	both := &scope{parent: sc.parent, ctes: sc.ctes}
-	both.add(left)
-	both.add(right)
-	merged, rest := s.using(j, left, right)
+	both.entries = slices.Concat(left.entries, right.entries)
+	both.columns = slices.Concat(left.columns, right.columns)
+	item := fromItem{entries: slices.Clip(both.entries), columns: slices.Clip(both.columns)}
+	var merged []visibleColumn
+	if j.IsNatural || len(j.UsingClause) > 0 {
+		var rest []visibleColumn
+		merged, rest = s.using(j, left, right)
+		item.columns = slices.Concat(merged, rest)
+	}
 	if j.Quals != nil {
 		s.use(s.condition(s.expression(j.Quals, both)), joined)
-	}
-	item := fromItem{
-		entries: append(append([]*rangeEntry(nil), left.entries...), right.entries...),
-		columns: append(append([]visibleColumn(nil), merged...), rest...),
 	}
 	if alias := j.JoinUsingAlias; alias != nil {
 		item.entries = append(item.entries, s.aliased(s.joinEntry(merged), "", alias))

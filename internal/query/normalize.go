@@ -16,3 +16,13 @@ func Normalize(sql string) string {
 	}
 	return text
 }
+
+// Fingerprint tells statements apart that differ in more than literals. It parses the
+// text, which must have passed Parse, once more.
+func Fingerprint(sql string) string {
+	fingerprint, err := pg_query.Fingerprint(sql)
+	if err != nil {
+		return ""
+	}
+	return fingerprint
+}

@@ -1,6 +1,8 @@
 package query
 
 import (
+	"slices"
+
 	"github.com/sallyport/sallyport/internal/catalog"
 )
 
@@ -58,6 +60,10 @@ type scope struct {
 
 // add makes an item of FROM visible.
 func (sc *scope) add(item fromItem) {
+	if sc.entries == nil && sc.columns == nil { // taken over; whoever adds more makes room of its own
+		sc.entries, sc.columns = slices.Clip(item.entries), slices.Clip(item.columns)
+		return
+	}
 	sc.entries = append(sc.entries, item.entries...)
 	sc.columns = append(sc.columns, item.columns...)
 }
@@ -70,10 +76,11 @@ type fromItem struct {
 
 // whole shows an entry by its name and all its columns.
 func whole(e *rangeEntry) fromItem {
-	item := fromItem{entries: []*rangeEntry{e}}
+	item := fromItem{entries: []*rangeEntry{e}, columns: make([]visibleColumn, len(e.columns))}
+	parts := make([]columnPart, len(e.columns))
 	for i, c := range e.columns {
-		item.columns = append(item.columns, visibleColumn{
-			name: c.name, typ: c.typ, parts: []columnPart{{e, i}}, plain: true})
+		parts[i] = columnPart{e, i}
+		item.columns[i] = visibleColumn{name: c.name, typ: c.typ, parts: parts[i : i+1 : i+1], plain: true}
 	}
 	return item
 }
@@ -216,7 +223,7 @@ func (s *state) wholeRow(e *rangeEntry) value {
 // which passes its uses on to what a view's or a generated column is made of and to
 // the column of that name of the relations that share rows.
 func (s *state) relationCell(r *catalog.Relation, c *catalog.Column, only bool) *cell {
-	id := columnID(r, c.Name)
+	id := r.ColumnID(c)
 	l := leaf{id: id, table: r.ID(), name: c.Name, via: s.via}
 	made := s.leaves[leafKey{id, l.via}]
 	fresh := made == nil
@@ -247,7 +254,7 @@ func (s *state) relationCell(r *catalog.Relation, c *catalog.Column, only bool) 
 
 // kinCell returns the cell of a column that shares rows with one of the relation r.
 func (s *state) kinCell(r, k *catalog.Relation, c *catalog.Column) *cell {
-	l := leaf{id: columnID(k, c.Name), table: k.ID(), name: c.Name, via: r.ID()}
+	l := leaf{id: k.ColumnID(c), table: k.ID(), name: c.Name, via: r.ID()}
 	if known := s.leaves[leafKey{l.id, l.via}]; known != nil {
 		return known
 	}

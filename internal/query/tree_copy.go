@@ -7,15 +7,26 @@ import (
 )
 
 // Copy copies the statement's tree, with places counted from the beginning of its
-// own text. It visits each pair of a message and its copy, outer ones first.
+// own text. When it is done it visits each pair of a message and its copy, outer ones
+// first.
 func (st *Statement) Copy(visit func(original, made any)) *pg_query.Node {
-	c := treeCopier{visit: visit, from: int64(st.start)}
-	return c.node(resultPlan().fields[1].message.fields[0].message, st.Node)
+	c := treeCopier{from: int64(st.start)}
+	made := c.node(nodePlan(), st.Node)
+	for _, pair := range c.pairs {
+		visit(pair.original, pair.made)
+	}
+	return made
 }
 
 type treeCopier struct {
-	visit func(original, made any)
 	from  int64
+	pairs []treePair
+}
+
+type treePair struct{ original, made any }
+
+func (c *treeCopier) visit(original, made any) {
+	c.pairs = append(c.pairs, treePair{original, made})
 }
 
 func (c *treeCopier) node(p *treePlan, n *pg_query.Node) *pg_query.Node {
@@ -56,17 +67,11 @@ func (c *treeCopier) message(p *treePlan, original reflect.Value) reflect.Value 
 // inside has the fields of a message that was copied copied too.
 func (c *treeCopier) inside(p *treePlan, original, made reflect.Value) {
 	c.visit(original.Interface(), made.Addr().Interface())
-	for i := range p.fields {
+	c.places(p, made)
+	for _, i := range p.inner { // the others are copied by value
 		f := &p.fields[i]
-		if f.kind < treeMessage && (!f.place || c.from == 0) {
-			continue // by value
-		}
 		v := made.Field(f.index)
 		switch {
-		case f.place:
-			if at := v.Int(); at >= 0 {
-				v.SetInt(at - c.from)
-			}
 		case v.IsNil():
 		case f.kind == treeNode:
 			n, _ := v.Interface().(*pg_query.Node)
@@ -85,6 +90,21 @@ func (c *treeCopier) inside(p *treePlan, original, made reflect.Value) {
 			w := reflect.New(f.wrapper)
 			w.Elem().Field(0).Set(c.message(f.message, v.Elem().Elem().Field(0)))
 			v.Set(w)
+		}
+	}
+}
+
+func (c *treeCopier) places(p *treePlan, made reflect.Value) {
+	if c.from == 0 {
+		return
+	}
+	for i := range p.fields {
+		if !p.fields[i].place {
+			continue
+		}
+		v := made.Field(p.fields[i].index)
+		if at := v.Int(); at >= 0 {
+			v.SetInt(at - c.from)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 type treePlan struct {
 	typ     reflect.Type
 	fields  []treeField          // in the parser's order
+	inner   []int                // fields that hold messages
 	members map[string]int       // of a Node: fields by name
 	types   map[reflect.Type]int // of a Node: fields by the type of their wrapper
 	one     int                  // of a Node: where the wrapper is in the Go struct
@@ -62,6 +63,10 @@ var resultPlan = sync.OnceValue(func() *treePlan {
 	return plans.of(reflect.TypeFor[pg_query.ParseResult]())
 })
 
+// statementPlan is that of a RawStmt, nodePlan of a Node.
+func statementPlan() *treePlan { return resultPlan().fields[1].message }
+func nodePlan() *treePlan      { return statementPlan().fields[0].message }
+
 type treePlans map[reflect.Type]*treePlan
 
 func (plans treePlans) of(typ reflect.Type) *treePlan {
@@ -83,6 +88,9 @@ func (plans treePlans) of(typ reflect.Type) *treePlan {
 		f := plans.field(m, typ, d)
 		if p.members != nil {
 			p.members[f.name], p.types[f.wrapper], p.one = len(p.fields), len(p.fields), f.index
+		}
+		if f.kind >= treeMessage {
+			p.inner = append(p.inner, len(p.fields))
 		}
 		p.fields = append(p.fields, f)
 	}

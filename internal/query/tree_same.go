@@ -13,9 +13,8 @@ func sameTree(text, sql string, want *pg_query.Node) bool {
 	if !r.literal(`{"version":`) || r.digits() == "" || !r.literal(`,"stmts":[`) {
 		return false
 	}
-	statements := resultPlan().fields[1].message
 	statement := &pg_query.RawStmt{Stmt: want}
-	return r.same(statements, reflect.ValueOf(statement).Elem()) && r.literal("]}") && r.at == len(text)
+	return r.same(statementPlan(), reflect.ValueOf(statement).Elem()) && r.literal("]}") && r.at == len(text)
 }
 
 func (r *treeReader) literal(s string) bool {
@@ -92,8 +91,8 @@ func (r *treeReader) sameField(f *treeField, m reflect.Value) bool {
 		return ok && r.sameNode(f.message, n)
 	case treeNodes:
 		r.inBounds = f.bounds
-		list, ok := v.Interface().([]*pg_query.Node)
-		return ok && r.sameNodes(f, list)
+		list, ok := v.Addr().Interface().(*[]*pg_query.Node)
+		return ok && r.sameNodes(f, *list)
 	default:
 		return false
 	}

@@ -67,6 +67,11 @@ func checkSame(t testing.TB, sql string, tree *pg_query.ParseResult) {
 	if !proto.Equal(made, st.Node) || !sameTree(text, sql, made) {
 		t.Errorf("%s\ncopied as %v", sql, made)
 	}
+	visited := 0
+	Walk(made, func(any) { visited++ })
+	if visited != pairs {
+		t.Errorf("%s: %d messages visited, %d copied", sql, visited, pairs)
+	}
 	messages := 0
 	changes(made.ProtoReflect(), func(what string) {
 		messages++

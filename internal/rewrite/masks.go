@@ -124,7 +124,7 @@ func exposed(scan *query.Scan) []*catalog.Column {
 }
 
 func columnID(r *catalog.Relation, c *catalog.Column) string {
-	return r.ID() + "." + catalog.QuoteIdent(c.Name)
+	return r.ColumnID(c)
 }
 
 // find returns the column of an id, or nil.

@@ -81,31 +81,31 @@ func (w *writer) otherItem(r *catalog.Relation) bool {
 // dropSchemas turns schema.table.column into alias.column where the table has become
 // a subquery, which has no schema.
 func (w *writer) dropSchemas(scans []*maskedScan) error {
-	var failure error
 	ofTarget := map[int32]bool{} // which stays a table
 	for _, target := range w.r.Analysis.Targets {
 		for _, ref := range target.Refs {
 			ofTarget[w.columnAt[ref.Node]] = true
 		}
 	}
-	walk(w.tree, func(n *pg_query.Node) {
-		ref := n.GetColumnRef()
-		if ref == nil || failure != nil || len(ref.Fields) < 3 || ofTarget[ref.Location] {
-			return
+	for _, ref := range w.deep {
+		if ofTarget[ref.Location] {
+			continue
 		}
 		extra := len(ref.Fields) - 2
 		if extra == 2 && ref.Fields[0].GetString_().GetSval() != w.r.Snapshot.Database {
-			return // the server refuses it
+			continue // the server refuses it
 		}
 		schema, table := ref.Fields[extra-1].GetString_().GetSval(), ref.Fields[extra].GetString_().GetSval()
 		for _, scan := range scans {
 			if scan.Relation.Schema == schema && scan.Relation.Name == table && scan.Node.Alias == nil {
-				failure = w.dropSchema(ref, extra, scan)
-				return
+				if err := w.dropSchema(ref, extra, scan); err != nil {
+					return err
+				}
+				break
 			}
 		}
-	})
-	return failure
+	}
+	return nil
 }
 
 func (w *writer) dropSchema(ref *pg_query.ColumnRef, extra int, scan *maskedScan) error {

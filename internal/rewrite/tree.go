@@ -6,11 +6,13 @@ import (
 	"sync"
 
 	pg_query "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/sallyport/sallyport/internal/query"
 )
 
 // walk visits a tree's nodes, outer ones first.
 func walk(n *pg_query.Node, visit func(*pg_query.Node)) {
-	each(reflect.ValueOf(n), func(m any) {
+	query.Walk(n, func(m any) {
 		if n, ok := m.(*pg_query.Node); ok {
 			visit(n)
 		}
@@ -18,27 +20,7 @@ func walk(n *pg_query.Node, visit func(*pg_query.Node)) {
 }
 
 // walkMessages visits every message of a tree, those in typed fields too.
-func walkMessages(n *pg_query.Node, visit func(any)) { each(reflect.ValueOf(n), visit) }
-
-func each(v reflect.Value, visit func(any)) {
-	switch v.Kind() {
-	case reflect.Interface:
-		each(v.Elem(), visit)
-	case reflect.Pointer:
-		if v.IsNil() {
-			return
-		}
-		visit(v.Interface())
-		for _, f := range fieldsOf(v.Type().Elem()) {
-			each(v.Elem().Field(f.index), visit)
-		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			each(v.Index(i), visit)
-		}
-	default: // a value holds no message
-	}
-}
+func walkMessages(n *pg_query.Node, visit func(any)) { query.Walk(n, visit) }
 
 // firstLocation is the first place in the text that a tree tells of, -1 when none does.
 func firstLocation(n *pg_query.Node) int32 {

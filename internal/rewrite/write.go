@@ -23,6 +23,7 @@ type writer struct {
 	// own are the nodes of the writer's tree, by those of the judged one that masked
 	// scans name.
 	own   map[any]any
+	deep  []*pg_query.ColumnRef // of names with a schema: schema.table.column
 	edits []edit
 
 	// By where they stand in text, since the tree holds the source of SET (a, b) = …
@@ -71,7 +72,14 @@ func (w *writer) place(judged, own any) {
 			w.places[judged] = p
 		}
 	case *pg_query.ColumnRef:
-		if ref, ok := own.(*pg_query.ColumnRef); ok {
+		ref, ok := own.(*pg_query.ColumnRef)
+		if !ok {
+			return
+		}
+		if len(ref.Fields) > 2 {
+			w.deep = append(w.deep, ref)
+		}
+		if len(w.r.Analysis.Targets) > 0 {
 			w.columnAt[judged] = ref.Location
 		}
 	case *pg_query.Node:
