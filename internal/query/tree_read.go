@@ -25,10 +25,11 @@ func ParseTree(sql string) (*pg_query.ParseResult, error) {
 }
 
 // SameTree reports whether a text is one statement that has the tree, places in the
-// text aside. False may also mean that this was not to be found out so cheaply.
-func SameTree(sql string, want *pg_query.Node) bool {
+// text aside. Parts are those it has been given, by their nodes. False may also mean
+// that this was not to be found out so cheaply.
+func SameTree(sql string, want *pg_query.Node, parts map[*pg_query.Node]*Part) bool {
 	text, err := pg_query.ParseToJSON(sql)
-	return err == nil && sameTree(text, sql, want)
+	return err == nil && sameTree(text, sql, want, parts)
 }
 
 // readTree reads the parser's JSON; nil when it is not as expected.
@@ -49,8 +50,9 @@ type treeReader struct {
 
 	inBounds bool // of an array's type
 
-	// Where a tree is compared: the place last read, and the constant of which the
-	// JSON says no number.
+	// Where a tree is compared: the parts in it, the place last read, and the constant
+	// of which the JSON says no number.
+	parts    map[*pg_query.Node]*Part
 	location int
 	unsure   *pg_query.Integer
 }

@@ -5,11 +5,21 @@ import (
 	"unicode/utf8"
 )
 
-// text is the column as text, compared byte by byte: functions that search refuse
-// some collations.
+// text is the column as text.
 func (k *masking) text() string {
-	return "(" + k.ref + "::pg_catalog.text COLLATE pg_catalog.\"C\")"
+	if k.typ.OID == textOID {
+		return k.ref
+	}
+	return k.ref + "::pg_catalog.text"
 }
+
+// bytes is the column as text that is compared byte by byte: functions that search
+// refuse some collations.
+func (k *masking) bytes() string {
+	return "(" + k.text() + " COLLATE pg_catalog.\"C\")"
+}
+
+const textOID = 25
 
 // redact hides all of a text. Other types have no value that says "hidden".
 func (k *masking) redact() string {
@@ -29,7 +39,7 @@ func (k *masking) hash() string {
 	if familyOf(k.typ) != textual {
 		return ""
 	}
-	x := k.text()
+	x := k.bytes()
 	if salt != "" {
 		x = literal(salt) + "::pg_catalog.text OPERATOR(pg_catalog.||) " + x
 	}
@@ -54,11 +64,10 @@ func (k *masking) email() string {
 	}
 	// An address has something before its last @, and something after it. The last @
 	// is the first of the reversed text. Written so that little is computed for a row.
-	x := k.text()
 	return fmt.Sprintf("CASE WHEN %[1]s OPERATOR(pg_catalog.~~) '_%%@%%' AND %[1]s OPERATOR(pg_catalog.!~~) '%%@' "+
-		"THEN pg_catalog.left(%[1]s, 1) OPERATOR(pg_catalog.||) '***' OPERATOR(pg_catalog.||) "+
-		"pg_catalog.right(%[1]s, pg_catalog.strpos(pg_catalog.reverse(%[1]s), '@')) "+
-		"WHEN %[2]s IS NOT NULL THEN '***' END", x, k.ref)
+		"THEN pg_catalog.left(%[2]s, 1) OPERATOR(pg_catalog.||) '***' OPERATOR(pg_catalog.||) "+
+		"pg_catalog.right(%[2]s, pg_catalog.strpos(pg_catalog.reverse(%[1]s), '@')) "+
+		"WHEN %[3]s IS NOT NULL THEN '***' END", k.bytes(), k.text(), k.ref)
 }
 
 // partial keeps some characters at the ends and the length. A text too short to
