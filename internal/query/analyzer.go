@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 
+	pg_query "github.com/pganalyze/pg_query_go/v5"
+
 	"github.com/sallyport/sallyport/internal/catalog"
 )
 

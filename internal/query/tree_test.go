@@ -52,7 +52,7 @@ func checkSame(t testing.TB, sql string, tree *pg_query.ParseResult) {
 		return
 	}
 	text, err := pg_query.ParseToJSON(sql)
-	if err != nil || !sameTree(text, sql, tree.Stmts[0].Stmt) {
+	if err != nil || !sameTree(text, sql, tree.Stmts[0].Stmt, nil) {
 		t.Errorf("%s\nis not its tree, %v", sql, err)
 		return
 	}
@@ -64,7 +64,7 @@ func checkSame(t testing.TB, sql string, tree *pg_query.ParseResult) {
 			t.Errorf("%s: %T visited with %T", sql, original, made)
 		}
 	})
-	if !proto.Equal(made, st.Node) || !sameTree(text, sql, made) {
+	if !proto.Equal(made, st.Node) || !sameTree(text, sql, made, nil) {
 		t.Errorf("%s\ncopied as %v", sql, made)
 	}
 	visited := 0
@@ -75,7 +75,7 @@ func checkSame(t testing.TB, sql string, tree *pg_query.ParseResult) {
 	messages := 0
 	changes(made.ProtoReflect(), func(what string) {
 		messages++
-		if sameTree(text, sql, made) {
+		if sameTree(text, sql, made, nil) {
 			t.Errorf("%s\nis said to be the same with %s", sql, what)
 		}
 	})
@@ -168,6 +168,50 @@ func TestCopyPlaces(t *testing.T) {
 	}
 	if got := statements[1].Copy(func(_, _ any) {}); !proto.Equal(got, alone.Stmts[0].Stmt) {
 		t.Errorf("got %v, want %v", got, alone.Stmts[0].Stmt)
+	}
+}
+
+// TestPart: a part is found where it was put, and nothing else is taken for it.
+func TestPart(t *testing.T) {
+	const body = `SELECT t.a, f(1, t."location":: pg_catalog.text, '"location":7') AS b FROM s.t AS t`
+	part, err := ParsePart(body)
+	if err != nil || len(part.pieces) < 5 {
+		t.Fatalf("%+v, %v", part, err)
+	}
+	sql := func(body string) string { return "SELECT x, 0 FROM (" + body + ") y WHERE x = 1" }
+	tree, err := ParseTree(sql(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := tree.Stmts[0].Stmt
+	want.GetSelectStmt().FromClause[0].GetRangeSubselect().Subquery = part.Node
+	parts := map[*pg_query.Node]*Part{part.Node: part}
+	if !SameTree(sql(body), want, parts) {
+		t.Error("the part is not found")
+	}
+	taken := treeReader{parts: parts}
+	taken.text, _ = pg_query.ParseToJSON("SELECT " + "(" + body + ")")
+	taken.at = strings.Index(taken.text, `"subselect":`) + len(`"subselect":`)
+	if !taken.samePart(part) {
+		t.Error("the part is not taken as it is")
+	}
+	for _, other := range []string{
+		strings.Replace(body, "1", "2", 1), strings.Replace(body, ":7", ":8", 1), strings.Replace(body, "s.t", "t", 1), strings.Replace(body, `"location"`, "loc", 1),
+		body + " LIMIT 1", "(" + body + ") UNION SELECT 1, 2", strings.Replace(body, "'\"location\":7'", "NULL", 1), "SELECT 1",
+	} {
+		if SameTree(sql(other), want, parts) {
+			t.Errorf("%s is taken for the part", other)
+		}
+	}
+	for _, unsure := range []string{"SELECT 0", "SELECT -1", "SELECT x::int[]"} {
+		if p, err := ParsePart(unsure); err != nil || p.pieces != nil || p.Node == nil {
+			t.Errorf("%s: %+v, %v", unsure, p, err)
+		}
+	}
+	for _, bad := range []string{"SELECT 1; SELECT 2", "", "SELEC"} {
+		if _, err := ParsePart(bad); err == nil {
+			t.Errorf("%s is a part", bad)
+		}
 	}
 }
 

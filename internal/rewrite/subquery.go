@@ -7,6 +7,7 @@ import (
 	pg_query "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/sallyport/sallyport/internal/catalog"
+	"github.com/sallyport/sallyport/internal/query"
 )
 
 // inner is the alias of the relation inside the subquery that masks it: columns
@@ -44,29 +45,42 @@ func subquery(scan *maskedScan, s *catalog.Snapshot, only bool) (string, error) 
 // statement. Nobody changes them.
 var parsed = struct {
 	sync.Mutex
-	trees map[string]*pg_query.Node
-}{trees: map[string]*pg_query.Node{}}
+	parts map[string]*query.Part
+}{parts: map[string]*query.Part{}}
 
 const maxParsed = 2048
 
+// part parses what subquery has written.
+func part(body string) (*query.Part, error) {
+	parsed.Lock()
+	defer parsed.Unlock()
+	if known := parsed.parts[body]; known != nil {
+		return known, nil
+	}
+	p, err := query.ParsePart(body)
+	if err != nil {
+		return nil, internal("it would not parse: " + err.Error())
+	}
+	if len(parsed.parts) >= maxParsed {
+		clear(parsed.parts)
+	}
+	parsed.parts[body] = p
+	return p, nil
+}
+
 // parseSubquery parses what subquery has written; own says that the caller changes
 // the tree.
-func parseSubquery(body string, own bool) (*pg_query.Node, error) {
+func (w *writer) parseSubquery(body string, own bool) (*pg_query.Node, error) {
 	if own {
 		return parseOne(body)
 	}
-	parsed.Lock()
-	defer parsed.Unlock()
-	if known := parsed.trees[body]; known != nil {
-		return known, nil
-	}
-	n, err := parseOne(body)
+	p, err := part(body)
 	if err != nil {
 		return nil, err
 	}
-	if len(parsed.trees) >= maxParsed {
-		clear(parsed.trees)
+	if w.parts == nil {
+		w.parts = map[*pg_query.Node]*query.Part{}
 	}
-	parsed.trees[body] = n
-	return n, nil
+	w.parts[p.Node] = p
+	return p.Node, nil
 }

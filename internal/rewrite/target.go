@@ -113,11 +113,11 @@ func (w *writer) maskAt(ref *maskedRef, c *catalog.Column, written string) (stri
 }
 
 func parseExpression(text string) (*pg_query.Node, error) {
-	n, err := parseSubquery("SELECT "+text, false)
+	p, err := part("SELECT " + text)
 	if err != nil {
 		return nil, err
 	}
-	list := n.GetSelectStmt().GetTargetList()
+	list := p.Node.GetSelectStmt().GetTargetList()
 	if len(list) != 1 || list[0].GetResTarget() == nil {
 		return nil, internal("an expression is not one")
 	}

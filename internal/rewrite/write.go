@@ -23,7 +23,8 @@ type writer struct {
 	// own are the nodes of the writer's tree, by those of the judged one that masked
 	// scans name.
 	own   map[any]any
-	deep  []*pg_query.ColumnRef // of names with a schema: schema.table.column
+	deep  []*pg_query.ColumnRef          // of names with a schema: schema.table.column
+	parts map[*pg_query.Node]*query.Part // the subqueries, by their trees
 	edits []edit
 
 	// By where they stand in text, since the tree holds the source of SET (a, b) = …
@@ -159,7 +160,7 @@ func (w *writer) verified() (string, error) {
 	if !ok {
 		return "", internal("changes to it overlap")
 	}
-	if query.SameTree(sql, w.tree) {
+	if query.SameTree(sql, w.tree, w.parts) {
 		return sql, nil
 	}
 	tree, err := parseOne(sql)
@@ -191,7 +192,7 @@ func (w *writer) mask(scan *maskedScan) error {
 	if err != nil {
 		return err
 	}
-	sub, err := parseSubquery(body, p.sample != nil)
+	sub, err := w.parseSubquery(body, p.sample != nil)
 	if err != nil {
 		return err
 	}
