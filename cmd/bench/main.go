@@ -22,6 +22,7 @@ type options struct {
 	scale     int
 	modes     []string
 	clients   []int
+	stream    int // rows
 }
 
 func main() {
@@ -50,6 +51,7 @@ func parseOptions(args []string) (*options, error) {
 	flags.IntVar(&o.scale, "scale", 10, "pgbench's scale: 100,000 accounts each")
 	flags.StringVar(&modes, "modes", "simple,extended,prepared", "pgbench's query modes")
 	flags.StringVar(&clients, "clients", "1,8", "how many clients at a time")
+	flags.IntVar(&o.stream, "stream", 1_000_000, "rows of a table that is streamed, masked; 0: none")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -61,7 +63,10 @@ func parseOptions(args []string) (*options, error) {
 		}
 		o.clients = append(o.clients, n)
 	}
-	if o.rounds < 1 || o.scale < 1 || o.each < time.Second || o.each%time.Second != 0 {
+	if modes == "" {
+		o.modes = nil // streaming only
+	}
+	if o.rounds < 1 || o.scale < 1 || o.stream < 0 || o.each < time.Second || o.each%time.Second != 0 {
 		return nil, errors.New("--rounds and --scale are 1 or more, --each is whole seconds")
 	}
 	return o, nil
@@ -80,8 +85,20 @@ func run(ctx context.Context, o *options) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	r := &rig{dir: dir, sallyport: o.sallyport, pgbench: bench}
 	defer r.close()
-	if err := r.raise(ctx, o.scale); err != nil {
+	if err := r.raise(ctx, o); err != nil {
 		return err
+	}
+	if o.stream > 0 {
+		list, err := r.stream(ctx, o.stream, o.rounds)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%d rows streamed, medians of %d rounds; %d cores; %s\n\n", o.stream, o.rounds, runtime.NumCPU(), r.postgres.Version)
+		printStreams(os.Stdout, list, o.stream)
+		fmt.Println()
+	}
+	if len(o.modes) == 0 {
+		return nil
 	}
 	m, err := r.measure(ctx, o)
 	if err != nil {

@@ -41,7 +41,8 @@ type measurements struct {
 // measure has every way measured in every round, each first in its turn: what
 // else the machine does in the meantime meets them all.
 func (r *rig) measure(ctx context.Context, o *options) (*measurements, error) {
-	m := &measurements{ways: r.ways, tps: map[what]map[string][]float64{}}
+	ways := slices.DeleteFunc(slices.Clone(r.ways), func(w way) bool { return w.name == throughStream })
+	m := &measurements{ways: ways, tps: map[what]map[string][]float64{}}
 	for _, mode := range o.modes {
 		for _, n := range o.clients {
 			w := what{mode, n}
@@ -55,8 +56,8 @@ func (r *rig) measure(ctx context.Context, o *options) (*measurements, error) {
 	for round := range o.rounds {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
 		for i, w := range m.whats {
-			for turn := range r.ways {
-				way := r.ways[(round+i+turn)%len(r.ways)]
+			for turn := range ways {
+				way := ways[(round+i+turn)%len(ways)]
 				tps, err := r.once(ctx, m, way, w, o.each)
 				if err != nil {
 					return nil, err
@@ -72,7 +73,7 @@ const warmUpTime = 2 * time.Second
 
 // warmUp fills caches; what it measures is not kept.
 func (r *rig) warmUp(ctx context.Context, m *measurements, o *options) error {
-	for _, way := range r.ways {
+	for _, way := range m.ways {
 		for _, mode := range o.modes {
 			if _, err := r.once(ctx, m, way, what{mode, slices.Max(o.clients)}, warmUpTime); err != nil {
 				return err

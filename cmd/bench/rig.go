@@ -26,6 +26,7 @@ const (
 	direct           = "direct"
 	bouncer          = "pgbouncer"
 	throughSallyport = "sallyport"
+	throughStream    = "sallyport, streaming" // in another binding
 )
 
 const (
@@ -35,6 +36,8 @@ const (
 	startTimeout = 60 * time.Second
 	endTimeout   = 15 * time.Second
 	probe        = 20 * time.Millisecond
+	// rowsPerSecond is how slowly a table may be filled.
+	rowsPerSecond = 20_000
 )
 
 // rig is a PostgreSQL, and what stands before it.
@@ -51,8 +54,8 @@ type rig struct {
 }
 
 // raise starts everything and fills the database.
-func (r *rig) raise(ctx context.Context, scale int) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout+time.Duration(scale)*time.Second)
+func (r *rig) raise(ctx context.Context, o *options) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout+time.Duration(o.scale+o.stream/rowsPerSecond)*time.Second)
 	defer cancel()
 	var err error
 	// Enough to hold all of it: the disk is not what is measured.
@@ -60,7 +63,7 @@ func (r *rig) raise(ctx context.Context, scale int) error {
 	if r.postgres, err = devenv.StartPostgres(ctx, devenv.PostgresOptions{Database: database, Settings: settings, Log: zerolog.Nop()}); err != nil {
 		return err
 	}
-	if err := r.fill(ctx, scale); err != nil {
+	if err := r.fill(ctx, o); err != nil {
 		return err
 	}
 	r.ways = append(r.ways, way{direct, r.plainDSN(r.postgres.Port), []string{"PGPASSWORD=" + r.password}})
@@ -74,9 +77,9 @@ func (r *rig) raise(ctx context.Context, scale int) error {
 }
 
 // fill makes pgbench's tables, and the role that all ways log in with.
-func (r *rig) fill(ctx context.Context, scale int) error {
+func (r *rig) fill(ctx context.Context, o *options) error {
 	fmt.Fprintf(os.Stderr, "filling a throwaway %s\n", r.postgres.Version)
-	_, err := r.command(ctx, way{}, r.pgbench, "--initialize", "--quiet", fmt.Sprintf("--scale=%d", scale), r.postgres.DSN(database))
+	_, err := r.command(ctx, way{}, r.pgbench, "--initialize", "--quiet", fmt.Sprintf("--scale=%d", o.scale), r.postgres.DSN(database))
 	if err != nil {
 		return err
 	}
@@ -85,6 +88,11 @@ func (r *rig) fill(ctx context.Context, scale int) error {
 		return err
 	}
 	defer conn.Close(ctx)
+	if o.stream > 0 {
+		if _, err := conn.PgConn().Exec(ctx, fmt.Sprintf(streamFill, o.stream)).ReadAll(); err != nil {
+			return err
+		}
+	}
 	r.password = rand.Text()
 	_, err = conn.PgConn().Exec(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO %[1]s",
 		role, r.password)).ReadAll()

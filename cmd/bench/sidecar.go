@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -85,8 +86,10 @@ func (r *rig) startSallyport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.ways = append(r.ways, way{throughSallyport, env["PROXY_DSN"],
-		[]string{"PGPASSWORD=" + token, `PGOPTIONS=-c sallyport.binding=pgbench -c sallyport.reason=make\ bench`}})
+	for name, binding := range map[string]string{throughSallyport: "pgbench", throughStream: "stream"} {
+		options := "PGOPTIONS=-c sallyport.binding=" + binding + ` -c sallyport.reason=make\ bench`
+		r.ways = append(r.ways, way{name, env["PROXY_DSN"], []string{"PGPASSWORD=" + token, options}})
+	}
 	return nil
 }
 
@@ -95,7 +98,9 @@ func writePolicies(dir string) error {
 	if err := os.CopyFS(dir, policies.Bundle); err != nil {
 		return err
 	}
-	for name, text := range benchPolicy {
+	ours := maps.Clone(benchPolicy)
+	maps.Copy(ours, streamPolicy)
+	for name, text := range ours {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return err
