@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/internal/catalog"
+	"github.com/sallyport/sallyport/internal/sqlgen"
 )
 
 // FuzzAnalyze: no text makes parsing or analysing panic, every statement has a
@@ -16,6 +17,10 @@ func FuzzAnalyze(f *testing.F) {
 	}
 	for _, c := range readChains(f) {
 		f.Add(c.text(3))
+	}
+	grammar := sqlgen.NewGrammar(grammarNames)
+	for n := range uint64(300) {
+		f.Add(grammar.Statement(sqlgen.Random(3, n)))
 	}
 	snapshot := testSnapshot(f)
 	analyzers := []*Analyzer{NewAnalyzer(snapshot), NewAnalyzer(&catalog.Snapshot{})}

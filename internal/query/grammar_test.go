@@ -94,6 +94,35 @@ func TestGrammar(t *testing.T) {
 	}
 }
 
+// FuzzGrammar analyses what the grammar makes of a fuzzer's choices: nothing passes of
+// which a name was not looked up.
+func FuzzGrammar(f *testing.F) {
+	grammar := sqlgen.NewGrammar(grammarNames)
+	for n := range uint64(100) {
+		c := sqlgen.Random(4, n)
+		grammar.Statement(c)
+		f.Add(c.Bytes())
+	}
+	snapshot := testSnapshot(f)
+	analyzer := NewAnalyzer(snapshot)
+	f.Fuzz(func(t *testing.T, input []byte) {
+		sql := grammar.Statement(sqlgen.FromBytes(input))
+		statements, err := Parse(sql, Limits{})
+		if err != nil {
+			return
+		}
+		for _, st := range statements {
+			a := analyzer.Analyze(st, testEnv)
+			checkAnalysis(t, a)
+			if a.Shape.Complete && a.Refusal == nil {
+				for _, wrong := range unlooked(snapshot, a) {
+					t.Errorf("complete with an unknown %s: %s", wrong, sql)
+				}
+			}
+		}
+	})
+}
+
 // checkReach compares the nodes and words of the parser's trees that no statement has
 // with those that are known to be made by later stages of PostgreSQL only.
 func checkReach(t *testing.T, missing []string) {

@@ -32,6 +32,15 @@ func FromBytes(input []byte) *Choices {
 	return c
 }
 
+// Bytes are the choices that were made, for a fuzzer to change.
+func (c *Choices) Bytes() []byte {
+	var b []byte
+	for _, choice := range c.taken {
+		b = append(b, byte(choice))
+	}
+	return b
+}
+
 // Taken are the choices that were made.
 func (c *Choices) Taken() []uint16 { return c.taken }
 

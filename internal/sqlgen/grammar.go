@@ -234,7 +234,7 @@ func (p *part) chosen(c *Choices, depth int) *part {
 		}
 	}
 	best := pick(c, fit)
-	if c.Below(2) == 1 {
+	if c.random != nil && c.Below(2) == 1 { // given choices mean the same whatever was written before
 		for _, i := range fit {
 			if p.used[i] < p.used[best] {
 				best = i

@@ -94,7 +94,7 @@ func (g *Generator) refs(s *scope, sort Sort) []string {
 		for _, i := range o.items {
 			for _, c := range i.columns {
 				if c.Sort == sort {
-					refs = append(refs, i.alias+"."+quote(c.Name))
+					refs = append(refs, quote(i.alias)+"."+quote(c.Name))
 				}
 			}
 		}
@@ -110,11 +110,11 @@ func (g *Generator) spelled(s *scope, i *item, name string) string {
 	case style == 1 && s.names[name] == 1:
 		return plain
 	case style == 2:
-		return `"` + i.alias + `"."` + strings.ReplaceAll(name, `"`, `""`) + `"`
-	case style == 3 && plain == name:
+		return `"` + strings.ReplaceAll(i.alias, `"`, `""`) + `"."` + strings.ReplaceAll(name, `"`, `""`) + `"`
+	case style == 3 && plain == name && quote(i.alias) == i.alias:
 		return strings.ToUpper(i.alias + "." + name)
 	case style == 4:
-		return i.alias + "." + escaped(name)
+		return quote(i.alias) + "." + escaped(name)
 	case style == 5 && i.table != nil && i.alias == i.table.Name:
 		return quote(i.table.Schema) + "." + quote(i.alias) + "." + plain
 	default:

@@ -77,7 +77,7 @@ func (g *Generator) selected(s *scope, with string, depth int) *Statement {
 func (g *Generator) systemColumn(s *scope) string {
 	for _, i := range s.items {
 		if i.table != nil && (i.table.Kind == "r" || i.table.Kind == "p") {
-			return i.alias + "." + g.word("ctid", "tableoid::regclass", "cmin IS NULL", "xmin IS NOT NULL", "tableoid::regclass::text")
+			return quote(i.alias) + "." + g.word("ctid", "tableoid::regclass", "cmin IS NULL", "xmin IS NOT NULL", "tableoid::regclass::text")
 		}
 	}
 	return "1"
