@@ -39,6 +39,7 @@ type Relation struct {
 	Effects    []Effect  // what writes run, of users' making
 	Rules      []Rule    // on writes
 	Cascades   []Cascade // of foreign keys that refer to it
+	Access     Access
 	// PartitionKey: attribute numbers, 0 for an expression; nil unless partitioned.
 	PartitionKey []int16
 
@@ -110,6 +111,7 @@ type Column struct {
 	Collation OID    // 0: none; otherwise see Snapshot.Collations
 	NotNull   bool
 	Generated bool
+	Readable  bool    // the role may SELECT it by a grant of the column
 	MadeOf    []int16 // the columns of its table it is computed from, when generated or kept by tsvector_update_trigger
 
 	id string // made when it was loaded

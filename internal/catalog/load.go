@@ -36,24 +36,35 @@ func Session(ctx context.Context, conn *pgx.Conn, inTransaction bool) (*Snapshot
 }
 
 // pathless reads with an empty search path, so that definitions are written with
-// every name qualified.
+// every name qualified, and with constants in a form that any session reads alike.
 func pathless(ctx context.Context, tx querier) (*Snapshot, error) {
-	var path string
-	if err := tx.QueryRow(ctx, `SELECT pg_catalog.current_setting('search_path')`).Scan(&path); err != nil {
-		return nil, fmt.Errorf("reading the session's search path: %w", err)
+	const all = `SELECT pg_catalog.array_agg(pg_catalog.current_setting(s) ORDER BY n) FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY u (s, n)`
+	names, values := make([]string, len(writing)), make([]string, len(writing))
+	for i, setting := range writing {
+		names[i], values[i] = setting.name, setting.value
 	}
-	set := func(to string) error {
-		var now string
-		return tx.QueryRow(ctx, `SELECT pg_catalog.set_config('search_path', $1, true)`, to).Scan(&now)
+	var before []string
+	if err := tx.QueryRow(ctx, all, names).Scan(&before); err != nil {
+		return nil, fmt.Errorf("reading the session's settings: %w", err)
 	}
-	if err := set(""); err != nil {
-		return nil, fmt.Errorf("emptying the session's search path: %w", err)
+	set := func(to []string) error {
+		var now int
+		return tx.QueryRow(ctx, `SELECT pg_catalog.count(pg_catalog.set_config(s, v, true)) FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) u (s, v)`, names, to).Scan(&now)
+	}
+	if err := set(values); err != nil {
+		return nil, fmt.Errorf("setting how the session's catalog is written: %w", err)
 	}
 	s, err := read(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	return s, set(path)
+	return s, set(before)
+}
+
+// writing is how the server has to write definitions.
+var writing = []struct{ name, value string }{
+	{"search_path", ""}, {"quote_all_identifiers", "off"}, {"standard_conforming_strings", "on"}, {"datestyle", "ISO, YMD"},
+	{"intervalstyle", "postgres"}, {"extra_float_digits", "3"}, {"bytea_output", "hex"},
 }
 
 // querier is a transaction, or a connection in one.
@@ -64,7 +75,7 @@ type querier interface {
 
 func read(ctx context.Context, tx querier) (*Snapshot, error) {
 	l := &loader{ctx: ctx, tx: tx, s: &Snapshot{
-		schemas: map[string]bool{}, relations: map[name]*Relation{}, relationsByOID: map[OID]*Relation{},
+		schemas: map[string]bool{}, usable: map[string]bool{}, relations: map[name]*Relation{}, relationsByOID: map[OID]*Relation{},
 		functions: map[name][]*Function{}, functionsByOID: map[OID]*Function{},
 		types: map[name]*Type{}, typesByOID: map[OID]*Type{}, arrays: map[OID]OID{},
 		operators: map[string][]*Operator{}, casts: map[OID][]Cast{}, collations: map[OID]string{},
@@ -85,7 +96,7 @@ func read(ctx context.Context, tx querier) (*Snapshot, error) {
 		{"inheritance", l.inheritance}, {"primary keys", l.primaryKeys}, {"types", l.types},
 		{"ranges", l.ranges}, {"functions", l.functions}, {"operators", l.operators}, {"casts", l.casts},
 		{"comparisons", l.comparisons}, {"collations", l.collations},
-		{"effects of writes", l.effects}, {"comparable types", l.comparable},
+		{"effects of writes", l.effects}, {"comparable types", l.comparable}, {"privileges", l.access},
 	}
 	for _, step := range steps {
 		if err := step.read(); err != nil {
@@ -113,8 +124,10 @@ func (l *loader) each(query string, dest []any, row func() error) error {
 
 func (l *loader) schemas() error {
 	var schema string
-	return l.each(`SELECT `+ownSchema+` FROM pg_catalog.pg_namespace n`, []any{&schema}, func() error {
+	var usable bool
+	return l.each(`SELECT `+ownSchema+`, pg_catalog.has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_namespace n`, []any{&schema, &usable}, func() error {
 		l.s.schemas[schema] = true
+		l.s.usable[schema] = usable
 		return nil
 	})
 }

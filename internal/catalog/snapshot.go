@@ -6,8 +6,10 @@ type Snapshot struct {
 	Database      string
 	ServerVersion int // server_version_num: 150018
 	Generation    uint64
+	Role          string // that the catalog was read with, whose Access is noted
 
 	schemas        map[string]bool
+	usable         map[string]bool // of them, those that Role has USAGE on
 	relations      map[name]*Relation
 	relationsByOID map[OID]*Relation
 	functions      map[name][]*Function

@@ -192,10 +192,11 @@ func connect(ctx context.Context, dsn string) (*pgx.Conn, error) {
 		return nil, fmt.Errorf("connecting to read the catalog: %w", err)
 	}
 	// Not every pooler or role setting honours the startup parameters.
-	for _, setting := range []string{
-		`SELECT pg_catalog.set_config('search_path', '', false)`,
-		`SET statement_timeout = '30s'`, `SET quote_all_identifiers = off`, `SET jit = off`,
-	} {
+	settings := []string{`SET statement_timeout = '30s'`, `SET jit = off`}
+	for _, setting := range writing {
+		settings = append(settings, "SELECT pg_catalog.set_config('"+setting.name+"', '"+setting.value+"', false)")
+	}
+	for _, setting := range settings {
 		if _, err := conn.Exec(ctx, setting); err != nil {
 			_ = conn.Close(ctx)
 			return nil, fmt.Errorf("preparing the catalog connection: %w", err)

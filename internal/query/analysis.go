@@ -12,6 +12,7 @@ import (
 // resolve it. It is made once for a text and never changed.
 type Analysis struct {
 	Statement *Statement // what was analysed
+	User      string     // the role it was analysed for
 	Shape     Shape      // what policies see
 	Scans     []*Scan    // every place a relation of the catalog is read in a FROM clause, for rewriting
 	Targets   []*Target  // the relations whose rows it changes, each with the places that refer to its columns
@@ -109,7 +110,8 @@ type Scan struct {
 	// tables with generated columns, per output column what columns it is made of; nil for other relations.
 	Lineage map[string]Lineage
 
-	columns map[*catalog.Column]bool
+	columns  map[*catalog.Column]bool
+	analyzer *Analyzer
 }
 
 // Lineage is where a view's column comes from.

@@ -15,6 +15,7 @@ type Analyzer struct {
 	snapshot *catalog.Snapshot
 	views    sync.Map // catalog.OID to *viewSummary
 	lineages sync.Map // catalog.OID to map[string]Lineage
+	defined  sync.Map // catalog.OID to *Analysis, of views' definitions
 }
 
 // NewAnalyzer returns an analyzer. It is cheap; what it learns of views it keeps.
@@ -84,7 +85,7 @@ type tableKey struct{ id, via string }
 func (a *Analyzer) newState(st *Statement, env Env) *state {
 	return &state{
 		analyzer: a, snapshot: a.snapshot, env: env, path: effectivePath(a.snapshot, env),
-		out:    &Analysis{Statement: st},
+		out:    &Analysis{Statement: st, User: env.User},
 		leaves: map[leafKey]*cell{}, tableIndex: map[tableKey]*Table{}, functions: map[calledFunction]bool{},
 		missing: map[string]bool{}, relations: map[catalog.OID]bool{},
 		parameters: map[int]string{},

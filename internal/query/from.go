@@ -51,7 +51,7 @@ func (s *state) rangeVar(rv *pg_query.RangeVar, sc *scope) fromItem {
 		return whole(s.aliased(&rangeEntry{}, rv.Relname, rv.Alias))
 	}
 	s.touchRows(r, !rv.Inh, "read")
-	scan := &Scan{Node: rv, Relation: r, columns: map[*catalog.Column]bool{}, Lineage: s.lineage(r)}
+	scan := &Scan{Node: rv, Relation: r, columns: map[*catalog.Column]bool{}, Lineage: s.lineage(r), analyzer: s.analyzer}
 	s.out.Scans = append(s.out.Scans, scan)
 	e := &rangeEntry{scan: scan, base: r, only: !rv.Inh, columns: relationColumns(r)}
 	if rv.Alias == nil {

@@ -204,6 +204,9 @@ func (s *state) called(c *callee) (out value, found bool) {
 	types := inputs(c.args)
 	for i, candidate := range r.candidates {
 		s.runs(candidate.function)
+		if candidate.function.ReturnsSet { // the rows that it makes tell of its arguments, used or not
+			s.use(value{edges: out.edges}, derived)
+		}
 		g, _ := s.rules().gather(types, candidate.args)
 		s.rules().settle(&g)
 		s.argumentsRun(c, candidate, &g, r.certain)

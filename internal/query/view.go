@@ -43,6 +43,25 @@ func (v *viewSummary) edges(s *state, i int) []edge {
 	return edges
 }
 
+// Definition returns the analysis of the SELECT that a view is, nil of other
+// relations, of PostgreSQL's own views, and where it cannot be analysed.
+func (scan *Scan) Definition() *Analysis {
+	r := scan.Relation
+	if r.Kind != catalog.View || r.System() || scan.analyzer == nil {
+		return nil
+	}
+	if known, ok := scan.analyzer.defined.Load(r.OID); ok {
+		return known.(*Analysis) //nolint:forcetypeassert // stored below
+	}
+	var a *Analysis
+	statements, err := Parse(r.Definition, Limits{})
+	if err == nil && len(statements) == 1 && statements[0].Node.GetSelectStmt() != nil {
+		a = scan.analyzer.Analyze(statements[0], Env{})
+	}
+	scan.analyzer.defined.Store(r.OID, a)
+	return a
+}
+
 // lineage tells rewriting what each column of a relation is made of.
 func (s *state) lineage(r *catalog.Relation) map[string]Lineage {
 	if known, ok := s.analyzer.lineages.Load(r.OID); ok {

@@ -220,7 +220,7 @@ func (w *writer) addSchema(rv *pg_query.RangeVar, schema string) error {
 
 // spaceBefore is a space where an unquoted name would run into what stands before it.
 func (w *writer) spaceBefore(start int) string {
-	if start == 0 || strings.ContainsRune(" \t\r\n\f\v(,", rune(w.text[start-1])) {
+	if start == 0 || strings.ContainsRune(" \t\r\n\f\v(,:", rune(w.text[start-1])) {
 		return ""
 	}
 	return " "

@@ -16,6 +16,7 @@ type maskedScan struct {
 	columns []*catalog.Column // what the subquery shows
 	masks   []*Mask           // of each, nil when it has none
 	first   string            // id of the first masked one, for refusals
+	view    string            // of a view that is seen through: its SELECT, masked
 }
 
 // plan says which scans and references must be replaced, or why the statement cannot
@@ -37,18 +38,22 @@ func (m maskSet) plan(r Request) ([]*maskedScan, []*maskedRef, error) {
 	if err := m.checkReads(r); err != nil {
 		return nil, nil, err
 	}
-	if err := m.checkViews(r); err != nil {
-		return nil, nil, err
-	}
 	var scans []*maskedScan
+	var views []*query.Scan // that are not seen through
 	for _, scan := range r.Analysis.Scans {
-		masked, err := m.scan(scan, r.Snapshot)
+		masked, err := m.scan(scan, r)
 		if err != nil {
 			return nil, nil, err
 		}
 		if masked != nil {
 			scans = append(scans, masked)
 		}
+		if isView(scan.Relation) && (masked == nil || masked.view == "") {
+			views = append(views, scan)
+		}
+	}
+	if err := m.checkViews(r, views); err != nil {
+		return nil, nil, err
 	}
 	if len(scans) > 0 {
 		if err := checkStatement(r.Analysis, scans[0]); err != nil {
@@ -63,10 +68,16 @@ func (m maskSet) plan(r Request) ([]*maskedScan, []*maskedRef, error) {
 }
 
 // scan returns how a scan must be masked, nil when it need not.
-func (m maskSet) scan(scan *query.Scan, s *catalog.Snapshot) (*maskedScan, error) {
+func (m maskSet) scan(scan *query.Scan, r Request) (*maskedScan, error) {
 	masked := &maskedScan{Scan: scan, columns: exposed(scan)}
+	if scan.Relation.Kind == catalog.View && m.throughViews(r.Analysis) {
+		masked.view, masked.first = m.definition(r, scan)
+	}
 	for _, c := range masked.columns {
 		mask, ok := m.of(scan, c)
+		if masked.view != "" {
+			mask, ok = m[columnID(scan.Relation, c)]
+		}
 		if !ok {
 			masked.masks = append(masked.masks, nil)
 			continue
@@ -88,8 +99,13 @@ func (m maskSet) scan(scan *query.Scan, s *catalog.Snapshot) (*maskedScan, error
 		return nil, refusal(masked.first, fmt.Sprintf("cannot be read together with %s of %s", list(scan.System), table),
 			"Leave the system column out, or leave the masked column out.")
 	default:
-		return masked, m.checkGrouped(scan, masked.first, s)
+		return masked, m.checkGrouped(scan, masked.first, r.Snapshot)
 	}
+}
+
+// throughViews reports whether a masked column is reached through a view.
+func (m maskSet) throughViews(a *query.Analysis) bool {
+	return slices.ContainsFunc(a.Shape.Columns, func(c query.Column) bool { return c.Via != "" && m.has(c.ID) })
 }
 
 // checkReads refuses reads that are no scans: targets of DML, COPY and the like.
@@ -107,9 +123,9 @@ func (m maskSet) checkReads(r Request) error {
 // columns hides it.
 var outputUses = []string{"projected", "derived"}
 
-// checkViews refuses views that let a masked column decide about rows, which no mask
+// checkViews refuses views, of those that are not seen through, that let a masked column decide about rows, which no mask
 // on their columns can undo, and views that cannot be seen through.
-func (m maskSet) checkViews(r Request) error {
+func (m maskSet) checkViews(r Request, views []*query.Scan) error {
 	for _, c := range r.Analysis.Shape.Columns {
 		if !m.has(c.ID) || c.Via == "" {
 			continue
@@ -122,10 +138,7 @@ func (m maskSet) checkViews(r Request) error {
 				}
 			}
 		}
-		for _, scan := range r.Analysis.Scans {
-			if !isView(scan.Relation) {
-				continue
-			}
+		for _, scan := range views {
 			if err := checkLineage(scan, c); err != nil {
 				return err
 			}

@@ -19,6 +19,9 @@ type Request struct {
 	Snapshot *catalog.Snapshot // that the analysis was made with
 	Masks    map[string]Mask   // by column id, schema.table.column
 	Qualify  bool              // the server could resolve relation names otherwise than the analysis did
+
+	depth int    // of views in views, when it asks for a view's definition
+	user  string // then: the role of the session
 }
 
 // Result is the statement that runs.

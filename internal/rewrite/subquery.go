@@ -34,11 +34,31 @@ func subquery(scan *maskedScan, s *catalog.Snapshot, only bool) (string, error) 
 		b.WriteString(expression + " AS " + quote(c.Name))
 	}
 	b.WriteString(" FROM ")
+	if scan.view != "" {
+		writeView(&b, scan)
+		return b.String(), nil
+	}
 	if only {
 		b.WriteString("ONLY ")
 	}
 	b.WriteString(quote(scan.Relation.Schema) + "." + quote(scan.Relation.Name) + " AS " + inner)
 	return b.String(), nil
+}
+
+// writeView writes the definition of a view in the place of the view, its columns by
+// the view's names. No predicate gets below a security barrier.
+func writeView(b *strings.Builder, scan *maskedScan) {
+	b.WriteString("(" + scan.view + ") AS " + inner + " (")
+	for i, c := range scan.Relation.Columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(quote(c.Name))
+	}
+	b.WriteString(")")
+	if scan.Relation.Access.Barrier {
+		b.WriteString(" OFFSET 0")
+	}
 }
 
 // parsed holds the trees of subqueries, which are the same from statement to

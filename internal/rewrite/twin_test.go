@@ -53,7 +53,7 @@ func (g *generator) table(depth int) (string, source) {
 		s.text, s.number = []string{"name", "secret"}, []string{"id"}
 		return g.pick("people", "staff", "ONLY people") + " " + s.alias, s
 	case 5:
-		s.text, s.number = []string{"name", "email", "tel"}, []string{"id"}
+		s.text, s.number = []string{"name", "email", "tel", "loud"}, []string{"id"}
 		return "contacts " + s.alias, s
 	default:
 		s.text, s.number = []string{"x", "y"}, []string{"n"}

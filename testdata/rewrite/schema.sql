@@ -105,3 +105,27 @@ INSERT INTO app.docs VALUES (1, 'one', 'hidden words'), (2, 'two', NULL);
 
 -- Its rows depend on a masked column.
 CREATE VIEW app.chosen_leads AS SELECT id, city FROM app.leads WHERE email LIKE 'a%';
+
+-- Views of every make, which are seen through.
+CREATE VIEW app.renamed AS SELECT id AS a, email AS b, 'const' AS c, NULL AS d FROM app.customers;
+ALTER VIEW app.renamed RENAME COLUMN b TO "The Mail";
+CREATE VIEW app.spending AS SELECT c.id, c.email, c.phone, count(o.id) AS orders, sum(o.total) AS total
+    FROM app.customers c LEFT JOIN app.orders o ON o.customer_id = c.id GROUP BY c.id;
+CREATE VIEW app.shared_mail AS SELECT c.id, o.id AS order_id, email FROM app.customers c JOIN app.orders o USING (email);
+CREATE VIEW app.masses AS SELECT count(*) AS n, max(email) AS last, string_agg(nick, ',' ORDER BY nick) AS nicks FROM app.customers;
+CREATE VIEW app.ranked AS SELECT id, row_number() OVER (ORDER BY email NULLS LAST, id) AS place, lag(ssn) OVER (ORDER BY id) AS before FROM app.customers;
+CREATE VIEW app.mails AS SELECT email, id FROM app.customers UNION SELECT email, customer_id FROM app.orders WHERE total > 5 ORDER BY 2 LIMIT 6;
+CREATE VIEW app.chain AS WITH RECURSIVE r AS (SELECT id, email::text AS email, 1 AS depth FROM app.customers WHERE id = 1
+    UNION ALL SELECT c.id, r.email || c.email::text, depth + 1 FROM r JOIN app.customers c ON c.id = r.id + 1 WHERE depth < 3) SELECT * FROM r;
+CREATE VIEW app.odd_cases AS SELECT id, CASE nick WHEN 'ada' THEN 'A' ELSE left(nick, 2) END AS short, NULLIF(ssn, '') AS ssn,
+    email IS DISTINCT FROM name AS differs, greatest(email, nick) AS most, extract(year FROM born) AS year, ARRAY[email::text, ssn] AS both,
+    (SELECT max(o.email) FROM app.orders o WHERE o.customer_id = c.id) AS work, -visits AS minus, to_tsvector('english', coalesce(ssn, '')) AS words,
+    E'back\\slash' AS back, '2024-01-02'::date AS day, interval '1 day 2 hours' AS span, nick COLLATE "C" < 'b' AS early, active AND email LIKE 'a%' AS ok
+    FROM app.customers c WHERE email IN (SELECT o.email FROM app.orders o) OR phone = ANY (ARRAY['12']) OR EXISTS (SELECT 1 FROM app.orders o WHERE o.email = c.email) OR id = 3;
+CREATE VIEW app.guarded WITH (security_barrier) AS SELECT id, email, name FROM app.customers WHERE nick IS NOT NULL;
+CREATE VIEW app.invoked WITH (security_invoker) AS SELECT id, email FROM app.contacts WHERE loud <> '';
+CREATE VIEW app.first_mail AS SELECT DISTINCT ON (o.customer_id) o.customer_id, l.email, l.n FROM app.orders o,
+    LATERAL (SELECT c.email, row_number() OVER () AS n FROM app.customers c WHERE c.id = o.customer_id) l ORDER BY o.customer_id, o.id;
+CREATE VIEW app.all_events AS SELECT e.id, e.secret, p.secret AS other FROM app.events e FULL JOIN app.people p ON p.secret = e.secret;
+CREATE VIEW app.many AS SELECT id, generate_series(1, length(email)) AS g FROM app.customers;
+CREATE VIEW app.of_snapshot AS SELECT id, email FROM app.snapshot WHERE id < 3;

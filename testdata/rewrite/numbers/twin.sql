@@ -1,4 +1,5 @@
 ALTER TABLE app.orders DROP CONSTRAINT orders_customer_id_fkey;
+DROP VIEW app.spending;
 ALTER TABLE app.customers DROP CONSTRAINT customers_pkey;
 ALTER TABLE app.customers ALTER id DROP NOT NULL;
 UPDATE app.customers SET

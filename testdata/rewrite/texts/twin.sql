@@ -10,9 +10,6 @@ UPDATE app.events SET secret = '[redacted]' WHERE secret IS NOT NULL;
 -- The mask of a child holds for its parent too.
 UPDATE app.people SET secret = left(secret, 1) || '*******';
 UPDATE "Weird Schema"."Odd ""T" SET "naïve Col" = left("naïve Col", 2) || '**';
-DROP VIEW app.contacts2, app.contacts;
-CREATE VIEW app.contacts AS SELECT id, name, email, NULL::text AS loud, phone AS tel FROM app.customers;
-CREATE VIEW app.contacts2 AS SELECT c.id, c.email AS mail, c.tel FROM app.contacts c;
 REFRESH MATERIALIZED VIEW app.snapshot;
 ALTER TABLE app.leads ALTER COLUMN domain DROP EXPRESSION;
 UPDATE app.leads SET domain = NULL, email = CASE WHEN email IS NOT NULL THEN '[redacted]' END;
