@@ -49,7 +49,7 @@ func (g *gate) ask(ctx context.Context, j *job, jd *judged, extended bool) *Refu
 }
 
 // quotable asks the policies whether any column of the relations a statement changes
-// is masked: errors quote whole rows. What cannot be answered is.
+// is masked, or any row hidden: errors quote whole rows. What cannot be answered is.
 func (g *gate) quotable(ctx context.Context, j *job, p *parsed) bool {
 	if p.exposed == nil {
 		return false
@@ -57,8 +57,10 @@ func (g *gate) quotable(ctx context.Context, j *job, p *parsed) bool {
 	in := g.input(j)
 	in.Statement = p.exposed
 	d, err := g.Policy.DecideStatement(ctx, in)
-	return err != nil || len(d.Masks) > 0 || g.masksAnything(ctx, j)
+	return err != nil || hides(d) || g.masksAnything(ctx, j)
 }
+
+func hides(d *rego.StatementDecision) bool { return len(d.Masks) > 0 || len(d.Filters) > 0 }
 
 // maxColumns is how many columns the policies are asked about at once.
 const maxColumns = 5000
@@ -87,7 +89,7 @@ func (g *gate) masksAnything(ctx context.Context, j *job) bool {
 		in := g.input(j)
 		in.Statement = &all
 		d, err := g.Policy.DecideStatement(ctx, in)
-		g.masks = err != nil || len(d.Masks) > 0
+		g.masks = err != nil || hides(d)
 	}
 	return g.masks
 }

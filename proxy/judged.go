@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -25,6 +27,7 @@ type judged struct {
 	texts      []string            // as the server gets them, by statement
 	rewritten  bool
 	masks      [][]string // columns masked, by statement
+	filters    [][]string // tables shown in part, by statement
 	fence      fence
 	quotable   bool          // its relations have masked columns, which the server's errors may quote
 	place      func(int) int // turns a position in forwarded into one in sql; nil where it cannot be told
@@ -194,16 +197,14 @@ func limitReached(r *run) *Refusal {
 // the decisions say so.
 func (j *judged) compose() *Refusal {
 	texts := make([]string, len(j.decisions))
-	j.masks = make([][]string, len(j.decisions))
+	j.masks, j.filters = make([][]string, len(j.decisions)), make([][]string, len(j.decisions))
 	j.forwarded = j.sql
 	var fenced []rewrite.FenceColumn
 	j.texts = texts
 	for i, d := range j.decisions {
 		a := j.text.statements[i].analysis
 		texts[i] = a.Statement.Text
-		if len(d.Filters) > 0 {
-			return &Refusal{Code: codeDenied, Message: "policy shows some rows only, which is not done yet"}
-		}
+		j.filters[i] = filteredTables(d)
 		if stands := j.text.statements[i].stands; stands != nil {
 			result, r := j.behind(stands, d)
 			if r != nil {
@@ -213,7 +214,7 @@ func (j *judged) compose() *Refusal {
 			j.masks[i] = maskedColumns(d)
 			continue
 		}
-		if len(d.Masks) == 0 && !j.at.qualify {
+		if len(d.Masks) == 0 && len(d.Filters) == 0 && !j.at.qualify {
 			continue
 		}
 		j.masks[i] = maskedColumns(d)
@@ -238,7 +239,7 @@ func (j *judged) compose() *Refusal {
 
 // rewriting is what a decision asks to be made of a statement.
 func rewriting(a *query.Analysis, s *catalog.Snapshot, d *rego.StatementDecision, qualify bool) rewrite.Request {
-	return rewrite.Request{Analysis: a, Snapshot: s, Masks: masksOf(d), Qualify: qualify}
+	return rewrite.Request{Analysis: a, Snapshot: s, Masks: masksOf(d), Filters: filtersOf(d), Qualify: qualify}
 }
 
 func masksOf(d *rego.StatementDecision) map[string]rewrite.Mask {
@@ -257,6 +258,31 @@ func maskedColumns(d *rego.StatementDecision) []string {
 	return columns
 }
 
+func filtersOf(d *rego.StatementDecision) map[string][]rewrite.Filter {
+	if len(d.Filters) == 0 {
+		return nil
+	}
+	filters := make(map[string][]rewrite.Filter, len(d.Filters))
+	for table, list := range d.Filters {
+		for _, f := range list {
+			filters[table] = append(filters[table], filterOf(f.Where))
+		}
+	}
+	return filters
+}
+
+func filterOf(c rego.Condition) rewrite.Filter {
+	f := rewrite.Filter{Op: string(c.Op), Column: c.Column, Other: c.Other, Values: c.Values}
+	for _, of := range c.Of {
+		f.Of = append(f.Of, filterOf(of))
+	}
+	return f
+}
+
+func filteredTables(d *rego.StatementDecision) []string {
+	return slices.Sorted(maps.Keys(d.Filters))
+}
+
 // behind makes anew the text that the name used by a statement stands for, and
 // refuses unless it is what the server has under that name.
 func (j *judged) behind(n *named, d *rego.StatementDecision) (*rewrite.Result, *Refusal) {
@@ -269,7 +295,7 @@ func (j *judged) behind(n *named, d *rego.StatementDecision) (*rewrite.Result, *
 		return nil, refusalOf(err)
 	}
 	if n.forwarded != "" && n.forwarded != result.SQL {
-		return nil, &Refusal{Code: codeUnsupported, Message: "what policy masks has changed since " + quote(n.name) + " was made",
+		return nil, &Refusal{Code: codeUnsupported, Message: "what policy hides has changed since " + quote(n.name) + " was made",
 			Hint: "Make it anew: CLOSE and DECLARE, or DEALLOCATE and PREPARE.", Detail: Detail{Retryable: true}}
 	}
 	return result, nil

@@ -40,7 +40,7 @@ func (g *gate) permit(ctx context.Context, j *job, jd *judged, frame pgwire.Fram
 		rec := g.record(audit.Decision, j, jd.text.statements[i], d)
 		rec.DecisionID, rec.Phase, rec.Grant = ids[i], phase, window.ID
 		rec.Effect = string(d.Effect)
-		rec.Masks = jd.masks[i]
+		rec.Masks, rec.Filters = jd.masks[i], jd.filters[i]
 		rec.Estimate = jd.estimated(i)
 		durability := audit.Synced
 		if d.Effect == rego.Allow && harmless(rec.Class) {

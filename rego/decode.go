@@ -174,7 +174,7 @@ func decodeStatement(v ast.Value, by made) (*StatementDecision, error) {
 	if err := d.consistent(); err != nil {
 		return nil, err
 	}
-	if d.Effect == Deny { // nothing runs that could be filtered
+	if d.Effect == Deny && !d.NeedsEstimate { // nothing runs, or is planned, that could be filtered
 		return d, nil
 	}
 	var err error

@@ -55,6 +55,7 @@ func appendBody(b []byte, r *Record, statement string) []byte {
 	b = str(b, "policy", r.Policy)
 	b = str(b, "rule", r.Rule)
 	b = list(b, "masks", r.Masks)
+	b = list(b, "filters", r.Filters)
 	b = list(b, "relations", r.Relations)
 	if r.Estimate != (Estimate{}) {
 		b = strconv.AppendInt(append(b, `,"estimate":{"rows":`...), r.Estimate.Rows, 10)

@@ -105,7 +105,8 @@ type Record struct {
 	Reasons    []string `json:"reasons,omitempty"`
 	Policy     string   `json:"policy,omitempty"`
 	Rule       string   `json:"rule,omitempty"`
-	Masks      []string `json:"masks,omitempty"` // columns masked, schema.table.column
+	Masks      []string `json:"masks,omitempty"`   // columns masked, schema.table.column
+	Filters    []string `json:"filters,omitempty"` // tables of which only some rows were shown, schema.table
 	Relations  []string `json:"relations,omitempty"`
 	Estimate   Estimate `json:"estimate,omitzero"`
 	Binding    string   `json:"binding,omitempty"`

@@ -132,6 +132,9 @@ func (p *printer) step(s *Step) {
 	if len(last.Masks) > 0 {
 		p.line("%smasked: %s", margin, visible(strings.Join(last.Masks, ", ")))
 	}
+	if len(last.Filters) > 0 {
+		p.line("%sin part: %s", margin, visible(strings.Join(last.Filters, ", ")))
+	}
 	p.line("%s%s", margin, outcome(s))
 }
 

@@ -18,6 +18,8 @@ type Analysis struct {
 	Targets   []*Target  // the relations whose rows it changes, each with the places that refer to its columns
 	Reads     []*Read    // reads of columns that are through neither a Scan nor a TargetRef: whole rows of targets, COPY…
 
+	Leakproof []*pg_query.A_Expr // operators that tell nothing of their operands but by the result
+
 	// Refusal is set when the statement is of a kind sallyport never forwards,
 	// whatever the policy says (0A000), or cannot exist (42601).
 	Refusal *Error

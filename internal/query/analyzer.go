@@ -76,6 +76,8 @@ type state struct {
 	into       bool                // SELECT … INTO
 	rows       bool                // what a statement about objects names is listed with all its columns
 	added      []string            // columns that ALTER TABLE adds
+	operations int                 // operators looked up
+	leaks      int                 // of these, those that are not leakproof
 	nested     bool                // inside EXPLAIN, COPY or CREATE: not a statement by itself
 	temporary  bool                // the temporary schema is named, or where new objects may go
 }

@@ -238,6 +238,8 @@ const (
 	int8OID    = catalog.OID(20)
 	int4OID    = catalog.OID(23)
 	textOID    = catalog.OID(25)
+	bpcharOID  = catalog.OID(1042)
+	nameOID    = catalog.OID(19)
 	bitOID     = catalog.OID(1560)
 	floatOID   = catalog.OID(1700) // a literal with a point is numeric
 	varcharOID = catalog.OID(1043)

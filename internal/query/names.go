@@ -241,6 +241,10 @@ func (s *state) operation(schema, op string, left, right *value) operation {
 	if !certain {
 		s.unsure = true
 	}
+	s.operations++
+	if !certain || !s.leakproof(list[0], operands) {
+		s.leaks++
+	}
 	var out operation
 	for i, c := range list {
 		g, _ := s.rules().gather(types, c.args)
@@ -273,6 +277,25 @@ func (s *state) operation(schema, op string, left, right *value) operation {
 	}
 	return out
 }
+
+// leakproof reports whether an operator tells nothing of its operands but by its
+// result, with what is done to them before.
+func (s *state) leakproof(c *candidate, operands []*value) bool {
+	f := s.snapshot.FunctionByOID(c.operator.Function)
+	if c.operator.Schema != "pg_catalog" || f == nil || !f.Leakproof || len(c.args) != len(operands) {
+		return false
+	}
+	for i, v := range operands {
+		relabelled := v.typ == c.args[i] || v.typ == 0 && v.known || slices.Contains(texts, v.typ) && slices.Contains(texts, c.args[i])
+		if !relabelled {
+			return false
+		}
+	}
+	return true
+}
+
+// texts are the types of text, whose casts to each other cannot fail.
+var texts = []catalog.OID{textOID, varcharOID, bpcharOID, nameOID}
 
 // visible reports whether something in a schema is what a name given with schema,
 // or without, can mean.

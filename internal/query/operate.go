@@ -10,6 +10,15 @@ import (
 // operatorExpression analyses an operator and the constructs PostgreSQL turns into
 // one.
 func (s *state) operatorExpression(e *pg_query.A_Expr, sc *scope) value {
+	operations, leaks := s.operations, s.leaks
+	v := s.operated(e, sc)
+	if s.operations > operations && s.leaks == leaks {
+		s.out.Leakproof = append(s.out.Leakproof, e)
+	}
+	return v
+}
+
+func (s *state) operated(e *pg_query.A_Expr, sc *scope) value {
 	schema, op, ok := s.operatorName(e.Name)
 	switch e.Kind {
 	case pg_query.A_Expr_Kind_AEXPR_BETWEEN, pg_query.A_Expr_Kind_AEXPR_BETWEEN_SYM,

@@ -15,14 +15,17 @@ type maskedScan struct {
 	*query.Scan
 	columns []*catalog.Column // what the subquery shows
 	masks   []*Mask           // of each, nil when it has none
-	first   string            // id of the first masked one, for refusals
+	first   string            // id of the first masked one, or of the filtered table, for refusals
 	view    string            // of a view that is seen through: its SELECT, masked
+	where   string            // which rows it shows, "" for all
+	fenced  bool              // nothing outside of it may be evaluated on other rows
 }
 
 // plan says which scans and references must be replaced, or why the statement cannot
 // be masked.
 func (m maskSet) plan(r Request) ([]*maskedScan, []*maskedRef, error) {
-	if len(m) == 0 {
+	filters := newFilterSet(r)
+	if len(m) == 0 && len(filters.tables) == 0 {
 		return nil, nil, nil
 	}
 	if a := r.Analysis; !a.Shape.Complete || len(a.Shape.Unresolved) > 0 {
@@ -35,13 +38,16 @@ func (m maskSet) plan(r Request) ([]*maskedScan, []*maskedRef, error) {
 	if r.Analysis.Statement.Node.GetViewStmt() != nil {
 		return nil, nil, nil // it reads no row, and what it shows is masked when it is read
 	}
+	if err := filters.check(r.Analysis); err != nil {
+		return nil, nil, err
+	}
 	if err := m.checkReads(r); err != nil {
 		return nil, nil, err
 	}
 	var scans []*maskedScan
 	var views []*query.Scan // that are not seen through
 	for _, scan := range r.Analysis.Scans {
-		masked, err := m.scan(scan, r)
+		masked, err := m.scan(scan, r, filters)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -60,6 +66,7 @@ func (m maskSet) plan(r Request) ([]*maskedScan, []*maskedRef, error) {
 			return nil, nil, err
 		}
 	}
+	filters.fence(r.Analysis, scans)
 	refs, err := m.refs(r.Analysis)
 	if err != nil {
 		return nil, nil, err
@@ -68,8 +75,12 @@ func (m maskSet) plan(r Request) ([]*maskedScan, []*maskedRef, error) {
 }
 
 // scan returns how a scan must be masked, nil when it need not.
-func (m maskSet) scan(scan *query.Scan, r Request) (*maskedScan, error) {
-	masked := &maskedScan{Scan: scan, columns: exposed(scan)}
+func (m maskSet) scan(scan *query.Scan, r Request, filters *filterSet) (*maskedScan, error) {
+	where, err := filters.where(scan.Relation, !scan.Node.Inh, inner)
+	if err != nil {
+		return nil, err
+	}
+	masked := &maskedScan{Scan: scan, columns: exposed(scan), where: where}
 	if scan.Relation.Kind == catalog.View && m.throughViews(r.Analysis) {
 		masked.view, masked.first = m.definition(r, scan)
 	}
@@ -86,6 +97,9 @@ func (m maskSet) scan(scan *query.Scan, r Request) (*maskedScan, error) {
 		if masked.first == "" {
 			masked.first = columnID(scan.Relation, c)
 		}
+	}
+	if masked.first == "" && where != "" {
+		masked.first = scan.Relation.ID()
 	}
 	if masked.first == "" {
 		return nil, nil

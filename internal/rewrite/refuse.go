@@ -9,12 +9,17 @@ import (
 
 const insufficientPrivilege = "42501"
 
-// refusal says that a masked column is used where it cannot be masked. How goes on
-// after "column … is masked and".
-func refusal(column, how, hint string) *query.Error {
+// refusal says that a masked column, or a filtered table, is used where it cannot be.
+// How goes on after "column … is masked and" or "table … is shown in part and".
+func refusal(id, how, hint string) *query.Error {
+	subject := "column " + id + " is masked and "
+	if len(splitID(id)) == 2 {
+		subject = "table " + id + " is shown in part and "
+		hint = strings.ReplaceAll(hint, "reads it masked", "reads the rows that are shown")
+	}
 	return &query.Error{
 		Code:    insufficientPrivilege,
-		Message: fmt.Sprintf("column %s is masked and %s", column, how),
+		Message: subject + how,
 		Hint:    hint,
 	}
 }

@@ -16,9 +16,10 @@ import (
 // Request asks for the statement that runs.
 type Request struct {
 	Analysis *query.Analysis
-	Snapshot *catalog.Snapshot // that the analysis was made with
-	Masks    map[string]Mask   // by column id, schema.table.column
-	Qualify  bool              // the server could resolve relation names otherwise than the analysis did
+	Snapshot *catalog.Snapshot   // that the analysis was made with
+	Masks    map[string]Mask     // by column id, schema.table.column
+	Filters  map[string][]Filter // by table id, schema.table; a row is shown that satisfies all
+	Qualify  bool                // the server could resolve relation names otherwise than the analysis did
 
 	depth int    // of views in views, when it asks for a view's definition
 	user  string // then: the role of the session
@@ -49,7 +50,7 @@ func Statement(r Request) (*Result, error) {
 		return nil, r.Analysis.Refusal
 	}
 	result := &Result{SQL: r.Analysis.Statement.Text}
-	if len(r.Masks) == 0 && !r.Qualify {
+	if len(r.Masks) == 0 && len(r.Filters) == 0 && !r.Qualify {
 		return result, nil
 	}
 	masks := spread(r.Masks, r.Snapshot)

@@ -14,7 +14,8 @@ import (
 // referred to by it can be no other's.
 const inner = "t"
 
-// subquery writes the SELECT that takes the relation's place, without TABLESAMPLE.
+// subquery writes the SELECT that takes the relation's place, without TABLESAMPLE and
+// what comes after it.
 func subquery(scan *maskedScan, s *catalog.Snapshot, only bool) (string, error) {
 	var b strings.Builder
 	b.WriteString("SELECT ")
@@ -46,7 +47,7 @@ func subquery(scan *maskedScan, s *catalog.Snapshot, only bool) (string, error) 
 }
 
 // writeView writes the definition of a view in the place of the view, its columns by
-// the view's names. No predicate gets below a security barrier.
+// the view's names.
 func writeView(b *strings.Builder, scan *maskedScan) {
 	b.WriteString("(" + scan.view + ") AS " + inner + " (")
 	for i, c := range scan.Relation.Columns {
@@ -56,9 +57,18 @@ func writeView(b *strings.Builder, scan *maskedScan) {
 		b.WriteString(quote(c.Name))
 	}
 	b.WriteString(")")
-	if scan.Relation.Access.Barrier {
-		b.WriteString(" OFFSET 0")
+}
+
+// tail is what the subquery ends with. No predicate gets below a security barrier.
+func (scan *maskedScan) tail() string {
+	tail := ""
+	if scan.where != "" {
+		tail = " WHERE " + scan.where
 	}
+	if scan.fenced || scan.view != "" && scan.Relation.Access.Barrier {
+		tail += " OFFSET 0"
+	}
+	return tail
 }
 
 // parsed holds the trees of subqueries, which are the same from statement to

@@ -192,7 +192,7 @@ func (w *writer) mask(scan *maskedScan) error {
 	if err != nil {
 		return err
 	}
-	sub, err := w.parseSubquery(body, p.sample != nil)
+	sub, err := w.parseSubquery(body+scan.tail(), p.sample != nil)
 	if err != nil {
 		return err
 	}
@@ -202,6 +202,7 @@ func (w *writer) mask(scan *maskedScan) error {
 			Relation: from[0], Method: p.sample.Method, Args: p.sample.Args, Repeatable: p.sample.Repeatable}}}
 		body += " " + sample
 	}
+	body += scan.tail()
 	alias, aliasText := p.rv.Alias, ""
 	if alias == nil {
 		name, err := w.alias(scan)
