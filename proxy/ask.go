@@ -44,6 +44,10 @@ func (g *gate) ask(ctx context.Context, j *job, jd *judged, extended bool) *Refu
 			}
 			return r
 		}
+		if e := p.analysis.Shape.Explain; e != nil && e.Analyze && jd.quotable {
+			return &Refusal{Code: codeDenied, Message: "EXPLAIN ANALYZE of a change is not shown where columns are masked: what the server wrote tells how alike old and new values are",
+				Hint: "Leave ANALYZE out, or run the statement by itself."}
+		}
 	}
 	return nil
 }

@@ -47,6 +47,7 @@ type gate struct {
 	statements  atomic.Int64
 	own         *ownCatalog // what only this session sees, nil while it sees what all see
 	borrow      func(context.Context, func(context.Context, *pgx.Conn) error) error
+	listening   bool // a LISTEN has run
 	masks       bool // see masksAnything; true for masksAt
 	masksAt     epoch
 	qualify     bool   // code has run that may have put temporary objects in the way: names are qualified from now on

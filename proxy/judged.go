@@ -134,6 +134,16 @@ func (j *judged) runsCode() bool {
 	return false
 }
 
+// listens reports whether the session will hear what others notify of.
+func (j *judged) listens() bool {
+	for _, p := range j.text.statements {
+		if p.analysis.Shape.Kind == "listen" {
+			return true
+		}
+	}
+	return false
+}
+
 // writes reports whether the statements may change data.
 func (j *judged) writes() bool {
 	for _, p := range j.text.statements {

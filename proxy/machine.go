@@ -38,6 +38,7 @@ type machine struct {
 	pathSet     bool     // it was changed in the open segment: only Sync may follow
 	pathInitial []string
 	schemaDone  func() // told when what changed the schema has been committed, or not
+	hush        bool   // payloads of notifications are kept back
 	schemaInTx  bool   // DDL was done in the open transaction: no other session sees the catalog as this one does
 	temporary   bool   // it has made temporary objects, which nobody else sees
 	changes     uint64 // counts what may have changed the catalog as only this session sees it
@@ -133,6 +134,7 @@ type verdict struct {
 	runs     []*run
 	effects  effects
 	writes   bool     // it may change data
+	hush     bool     // the session listens, and something is masked for it
 	copyIn   bool     // the statement may ask the client for data
 	rows     *answer  // answered: by the proxy itself
 	ticket   *ticket  // held, or the approval an execution is covered by

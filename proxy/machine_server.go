@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,7 @@ func (m *machine) server(f pgwire.Frame) {
 		m.serverNotice(f)
 	case pgwire.Notification:
 		if !m.shut && (m.windowCloses.IsZero() || m.now().Before(m.windowCloses)) {
-			m.toClient = append(m.toClient, f...)
+			m.toClient = append(m.toClient, m.heard(f)...)
 		}
 	case pgwire.ParameterStatus:
 		m.parameterStatus(f)
@@ -33,6 +34,21 @@ func (m *machine) server(f pgwire.Frame) {
 		m.reply(f)
 	}
 	m.advance()
+}
+
+// heard is a notification as the client hears it: where columns are masked for it,
+// without the payload, which a trigger may have made of a row.
+func (m *machine) heard(f pgwire.Frame) pgwire.Frame {
+	if !m.hush {
+		return f
+	}
+	const pid = 4
+	body := f.Body()
+	channel := 1 + bytes.IndexByte(body[min(pid, len(body)):], 0)
+	if channel == 0 {
+		return nil
+	}
+	return pgwire.AppendFrame(nil, pgwire.Notification, body[:pid+channel], []byte{0})
 }
 
 // data accounts for a row or COPY message of n bytes and reports whether the

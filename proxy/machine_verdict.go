@@ -48,6 +48,9 @@ func (m *machine) permitted(j *job, v verdict) {
 	if len(v.runs) > 0 && v.runs[0].closing != nil {
 		m.shut, m.windowCloses = false, v.runs[0].closes
 	}
+	if j.kind == jobQuery || j.kind == jobExecute {
+		m.hush = v.hush
+	}
 	switch j.kind {
 	case jobQuery:
 		delete(m.statements, "")

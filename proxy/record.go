@@ -53,6 +53,7 @@ func (g *gate) permit(ctx context.Context, j *job, jd *judged, frame pgwire.Fram
 		g.metrics.decision(string(d.Effect))
 	}
 	g.qualify = g.qualify || jd.runsCode()
+	g.listening = g.listening || jd.listens()
 	if fx.schema {
 		g.upstream.schemaChanged() // now, for who is judged while it runs, and again when it is done
 	}
@@ -73,6 +74,7 @@ func (g *gate) permit(ctx context.Context, j *job, jd *judged, frame pgwire.Fram
 		effects: fx,
 		copyIn:  jd.copiesIn(),
 		writes:  jd.writes(),
+		hush:    g.listening && g.masksAnything(ctx, j),
 	}
 }
 

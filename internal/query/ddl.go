@@ -19,6 +19,10 @@ func (s *state) maintenance(node *pg_query.Node) bool {
 		}
 	case *pg_query.Node_ClusterStmt:
 		s.kind("cluster", "maintenance")
+		s.rows = true // their order tells of the index they are sorted by
+		if n.ClusterStmt.Relation == nil {
+			s.unresolved("the relations that CLUSTER sorts")
+		}
 	case *pg_query.Node_ReindexStmt:
 		s.kind("reindex", "maintenance")
 	case *pg_query.Node_CheckPointStmt:

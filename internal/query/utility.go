@@ -157,6 +157,9 @@ func (s *state) explain(st *pg_query.ExplainStmt) {
 		if strings.EqualFold(option.GetDefname(), "analyze") && truth(option.Arg) {
 			explain.Analyze = true
 		}
+		if strings.EqualFold(option.GetDefname(), "wal") && truth(option.Arg) {
+			s.refuse(unsupported("EXPLAIN (WAL) is not supported", "How much is written tells how alike old and new values are."))
+		}
 	}
 	s.nested = true
 	s.statement(st.Query)

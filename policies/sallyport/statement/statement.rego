@@ -119,6 +119,22 @@ deny contains {"policy": "sallyport", "message": $"{table.id} {why}", "hint": tr
 	not table.id in trusted_relations
 }
 
+deny contains {"policy": "sallyport", "message": $"{column.id} {why}", "hint": trusting_columns, "rule": "sallyport/escape"} if {
+	some column in input.statement.columns
+	why := escape.column(column)
+	not column.table in trusted_relations
+}
+
+deny contains {
+	"policy": "sallyport",
+	"message": $"the setting {input.statement.setting.name} shows how statements are run, masks included",
+	"hint": "leave it as it is",
+	"rule": "sallyport/escape",
+} if {
+	input.statement.kind != "show"
+	escape.setting(input.statement.setting.name)
+}
+
 # METADATA
 # title: No code that nobody has read
 deny contains {
@@ -147,6 +163,8 @@ deny contains {
 	not without_estimate
 	not sql.harmless
 }
+
+trusting_columns := "name the columns you need instead of *; only a policy that trusts the relation lets this one through"
 
 trusting := "leave it out; only a policy that names it as trusted lets it through"
 

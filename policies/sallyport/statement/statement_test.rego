@@ -325,6 +325,29 @@ test_telling_relations_are_denied[name] if {
 	decide(reading(name, {}), one, trusting).effect == "allow"
 }
 
+test_telling_columns_are_denied if {
+	doc := patch([{"op": "add", "path": "/statement/columns/-", "value": {
+		"id": "pg_catalog.pg_attribute.attmissingval",
+		"table": "pg_catalog.pg_attribute",
+		"name": "attmissingval",
+		"uses": ["projected"],
+	}}])
+	decision := decide(doc, one, {"one": {"statement": {"allow": true}}})
+	messages(decision) == {"pg_catalog.pg_attribute.attmissingval holds what rows have in a column that was added later"}
+	trusting := {"one": {"statement": {"allow": true, "trusted_relations": {"pg_catalog.pg_attribute"}}}}
+	decide(doc, one, trusting).effect == "allow"
+}
+
+test_settings_that_show_masks_are_denied if {
+	showing := {"one": {"statement": {"allow": true}}}
+	decide(printing("set"), standing, showing).effect == "deny"
+	decide(printing("show"), standing, showing).effect == "allow"
+}
+
+printing(kind) := sending({"kind": kind, "class": "setting", "setting": {"name": "debug_print_plan"}})
+
+standing := {"one": {"policy": "one", "connection": "*", "grant": "standing"}}
+
 test_the_catalog_is_readable[name] if {
 	some name in ["pg_class", "pg_attribute", "pg_roles", "pg_settings", "pg_statistic_ext", "pg_stat_user_tables"]
 	decide(reading(name, {}), one, {"one": {"statement": {"allow": true}}}).effect == "allow"
