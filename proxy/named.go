@@ -166,7 +166,7 @@ func (g *gate) standsFor(ctx context.Context, j *job, t *text, i int) (*named, *
 			Hint: "SQL EXECUTE runs what SQL PREPARE has made; what a driver has prepared is run by the driver."}
 	}
 	// The server makes sense of its names when it runs.
-	again, r := g.understand(ctx, s.sql, query.Env{SearchPath: j.path, User: g.role, Unusable: g.unusable})
+	again, r := g.understand(ctx, s.sql, query.Env{SearchPath: j.path, User: g.role, Unusable: g.unusable, Opaque: g.qualify})
 	if r != nil {
 		return nil, r
 	}

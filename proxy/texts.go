@@ -132,6 +132,11 @@ func textKey(sql string, env query.Env) string {
 		b.Write(n[:])
 	}
 	number(len(env.SearchPath))
+	opaque := 0
+	if env.Opaque {
+		opaque = 1
+	}
+	number(opaque)
 	for _, s := range env.SearchPath {
 		number(len(s))
 		b.WriteString(s)
@@ -206,7 +211,8 @@ func regoStatement(s query.Shape, setting *query.Setting) *rego.Statement {
 	}
 	for _, f := range s.Functions {
 		out.Functions = append(out.Functions, rego.Function{ID: f.ID, Schema: f.Schema, Name: f.Name, Kind: f.Kind,
-			Volatility: f.Volatility, Leakproof: f.Leakproof, SecurityDefiner: f.SecurityDefiner, Language: f.Language, Via: f.Via})
+			Volatility: f.Volatility, Leakproof: f.Leakproof, SecurityDefiner: f.SecurityDefiner, Language: f.Language,
+			Transparent: f.Transparent, Via: f.Via})
 	}
 	for _, p := range s.Parameters {
 		out.Parameters = append(out.Parameters, rego.Parameter{Index: p.Index, Type: p.Type})

@@ -48,7 +48,7 @@ type Table struct {
 	Name   string   `json:"name"`
 	Kind   string   `json:"kind" enum:"table,view,materialized_view,foreign_table,sequence,unknown"`
 	Access []string `json:"access" enum:"read,insert,update,delete,truncate,ddl,lock"`
-	Via    string   `json:"via,omitempty"` // id of the view through which it is reached; absent when the statement names it
+	Via    string   `json:"via,omitempty"` // id of the view, or id() of the function, through which it is reached; absent when the statement names it
 }
 
 // Column is a column the statement touches.
@@ -57,7 +57,7 @@ type Column struct {
 	Table string   `json:"table"` // id of the table
 	Name  string   `json:"name"`
 	Uses  []string `json:"uses" enum:"projected,derived,filtered,joined,grouped,ordered,aggregated,written,returned"`
-	Via   string   `json:"via,omitempty"` // id of the view through which it is reached; absent when the statement names it
+	Via   string   `json:"via,omitempty"` // id of the view, or id() of the function, through which it is reached; absent when the statement names it
 }
 
 // Function is a function the statement calls, by name or through an operator or a cast.
@@ -70,7 +70,8 @@ type Function struct {
 	Leakproof       bool   `json:"leakproof" optional:"true"`
 	SecurityDefiner bool   `json:"security_definer" optional:"true"`
 	Language        string `json:"language,omitempty"`
-	Via             string `json:"via,omitempty"` // id of the view whose definition calls it, or of the table whose trigger, default or check does; absent when the statement calls it
+	Transparent     bool   `json:"transparent" optional:"true"` // written in SQL and seen through: all that it reads and calls is listed, via id()
+	Via             string `json:"via,omitempty"`               // id of the view whose definition calls it, of the table whose trigger, default or check does, or id() of the function whose body does; absent when the statement calls it
 }
 
 // Explain is there when the statement is only explained, or run and explained.

@@ -138,6 +138,10 @@ type Function struct {
 	Leakproof       bool
 	SecurityDefiner bool
 	Language        string
+	Configured      bool   // with SET clauses
+	Body            string // of a function in SQL that users have made: its text, whose names are looked up when it runs
+	StandardBody    string // likewise, of one whose names were looked up when it was made: RETURN … or BEGIN ATOMIC … END
+	DefaultArgs     string // likewise: the defaults of its last arguments, separated by commas
 }
 
 // ID is schema.name, quoted as Relation.ID is.

@@ -94,7 +94,7 @@ func read(ctx context.Context, tx querier) (*Snapshot, error) {
 		{"schemas", l.schemas}, {"relations", l.relations}, {"columns", l.columns}, {"generated columns", l.generated}, {"copying triggers", l.copying},
 		{"partition keys", l.partitionKeys}, {"views", l.views},
 		{"inheritance", l.inheritance}, {"primary keys", l.primaryKeys}, {"types", l.types},
-		{"ranges", l.ranges}, {"functions", l.functions}, {"operators", l.operators}, {"casts", l.casts},
+		{"ranges", l.ranges}, {"functions", l.functions}, {"functions' bodies", l.bodies}, {"operators", l.operators}, {"casts", l.casts},
 		{"comparisons", l.comparisons}, {"collations", l.collations},
 		{"effects of writes", l.effects}, {"comparable types", l.comparable}, {"privileges", l.access},
 	}

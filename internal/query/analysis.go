@@ -82,7 +82,10 @@ type Column struct {
 type Function struct {
 	ID, Schema, Name, Kind, Volatility, Language string
 	Leakproof, SecurityDefiner                   bool
-	Via                                          string // id of the view whose definition calls it
+	// Transparent: it is written in SQL and is one SELECT, whose relations, columns
+	// and functions are listed via Via() of its ID.
+	Transparent bool
+	Via         string // id of the view whose definition calls it, of the table whose trigger…, name() of the function
 }
 
 // Explain tells that the statement is only explained, or run and explained.
@@ -243,4 +246,7 @@ type Env struct {
 	User       string   // the role that the server sees
 	Unusable   []string // schemas the role has no USAGE on, which the server leaves out of the path
 	ParamTypes []catalog.OID
+	// Opaque: code has run in the session that may have put objects in the way, so
+	// that it is not known what names in functions' bodies will mean.
+	Opaque bool
 }

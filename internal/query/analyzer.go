@@ -16,6 +16,7 @@ type Analyzer struct {
 	views    sync.Map // catalog.OID to *viewSummary
 	lineages sync.Map // catalog.OID to map[string]Lineage
 	defined  sync.Map // catalog.OID to *Analysis, of views' definitions
+	bodies   sync.Map // bodyKey to *bodySummary
 }
 
 // NewAnalyzer returns an analyzer. It is cheap; what it learns of views it keeps.
@@ -57,14 +58,16 @@ type state struct {
 	parameters map[int]string
 	given      map[int]catalog.OID // the first type that each parameter was given
 
-	constrained    map[catalog.OID]bool // domains whose constraints are listed
-	unsure         bool                 // a cast may run that is not known
-	unsureCompares bool                 // and functions that compare
-	calling        bool                 // inside CALL
-	storing        bool                 // in a column of a table
-	together       value                // what SET (a, b) = … assigns
-	unordered      map[int]bool         // parameters whose type is not known, as the server sees them in another order
-	inserting      *pg_query.SelectStmt // the VALUES that an INSERT gives
+	constrained    map[catalog.OID]bool       // domains whose constraints are listed
+	unsure         bool                       // a cast may run that is not known
+	unsureCompares bool                       // and functions that compare
+	calling        bool                       // inside CALL
+	storing        bool                       // in a column of a table
+	transparent    map[*catalog.Function]bool // what has been looked at, and can be seen through
+	inside         *parameterNames            // of the function whose body this is
+	together       value                      // what SET (a, b) = … assigns
+	unordered      map[int]bool               // parameters whose type is not known, as the server sees them in another order
+	inserting      *pg_query.SelectStmt       // the VALUES that an INSERT gives
 
 	aggregates int                 // nesting of aggregates around what is being looked at
 	how        string              // in words, where columns of a DML target are being read
@@ -98,7 +101,7 @@ func (a *Analyzer) newState(st *Statement, env Env) *state {
 // has given no type: the server gives them one where it first meets them, and takes
 // the clauses of a write in an order of its own.
 func (s *state) disorder(st *Statement) {
-	if !strings.Contains(st.Text, "$") {
+	if !repeatsParameter(st.Text) {
 		return
 	}
 	seen, write := map[int]int{}, false
@@ -120,6 +123,23 @@ func (s *state) disorder(st *Statement) {
 			}
 			s.unordered[n] = true
 		}
+	}
+}
+
+// repeatsParameter reports whether a text may refer to a parameter more than once.
+func repeatsParameter(text string) bool {
+	seen := map[string]bool{}
+	for {
+		i := strings.IndexByte(text, '$')
+		if i < 0 {
+			return false
+		}
+		text = text[i+1:]
+		n := len(text) - len(strings.TrimLeft(text, "0123456789"))
+		if n > 0 && seen[strings.TrimLeft(text[:n], "0")] {
+			return true
+		}
+		seen[strings.TrimLeft(text[:n], "0")] = n > 0
 	}
 }
 
@@ -275,13 +295,15 @@ func columnIndex(r *catalog.Relation, c *catalog.Column) int {
 // finish writes down what was found.
 func (s *state) finish() {
 	s.impliedCasts()
+	s.seeThrough()
 	for called := range s.functions { // it may do anything
-		if called.function.Volatility == "volatile" && called.function.OID.User() {
+		if !s.transparent[called.function] && called.function.Volatility == "volatile" && called.function.OID.User() {
 			s.out.Schema = true
 		}
 	}
 	s.out.Temporary = s.out.Temporary || s.temporary && s.out.Schema
 	s.effects() // after the above: triggers and defaults are taken not to change the schema
+	s.seeThrough()
 	s.propagate()
 	// What nothing uses was still read: as far as is known, something was made of it.
 	for _, c := range s.cells {

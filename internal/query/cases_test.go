@@ -125,6 +125,9 @@ func tellOne(b *strings.Builder, a *Analysis) {
 		if x.SecurityDefiner {
 			flags += " definer"
 		}
+		if x.Transparent {
+			flags += " transparent"
+		}
 		line("function", "%s %s %s %s%s%s", x.ID, x.Kind, x.Volatility, x.Language, flags, via(x.Via))
 	}
 	counts := ""

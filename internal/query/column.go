@@ -17,6 +17,9 @@ func (s *state) columnRef(ref *pg_query.ColumnRef, sc *scope) value {
 	qualifier, name := parts[:len(parts)-1], parts[len(parts)-1]
 	e := s.entryNamed(qualifier, sc)
 	if e == nil {
+		if v, ok := s.bodyArgument(parts); ok {
+			return v
+		}
 		s.unresolved("column " + quoted(parts...))
 		return value{}
 	}
@@ -60,6 +63,9 @@ func (s *state) bareRef(name string, ref *pg_query.ColumnRef, sc *scope) value {
 			return s.entryColumnValue(e, 0)
 		}
 		return s.wholeRow(e)
+	}
+	if v, ok := s.bodyArgument([]string{name}); ok {
+		return v
 	}
 	s.unresolved("column " + quoted(name))
 	return value{}

@@ -229,6 +229,9 @@ func (s *state) parameter(n int, cast catalog.OID) value {
 	if n >= 1 && n <= len(s.env.ParamTypes) && s.env.ParamTypes[n-1] != 0 {
 		typ = s.env.ParamTypes[n-1]
 	}
+	if t := s.snapshot.TypeByOID(typ); s.inside != nil && (t == nil || t.Kind == 'p') {
+		return value{} // of a polymorphic function: it is what the call gives
+	}
 	if typ == 0 {
 		typ = s.given[n] // what has given it a type fixes it
 	} else if s.given[n] == 0 {

@@ -317,13 +317,15 @@ func (s *state) functionShapes() []Function {
 		known := byName[key]
 		if known == nil {
 			byName[key] = &Function{ID: key.id, Schema: f.Schema, Name: f.Name, Kind: f.Kind, Volatility: volatility(f),
-				Language: f.Language, Leakproof: f.Leakproof, SecurityDefiner: f.SecurityDefiner, Via: called.via}
+				Language: f.Language, Leakproof: f.Leakproof, SecurityDefiner: f.SecurityDefiner, Via: called.via,
+				Transparent: s.transparent[f]}
 			continue
 		}
 		if worse(volatility(f), known.Volatility) {
 			known.Volatility = f.Volatility
 		}
 		known.SecurityDefiner = known.SecurityDefiner || f.SecurityDefiner
+		known.Transparent = known.Transparent && s.transparent[f]
 		known.Leakproof = known.Leakproof && f.Leakproof
 		known.Kind = max(known.Kind, f.Kind)
 		known.Language = worseLanguage(known.Language, f.Language)

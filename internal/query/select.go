@@ -286,6 +286,9 @@ func (s *state) star(sc *scope) []output {
 func (s *state) entryStar(qualifier []*pg_query.Node, sc *scope) []output {
 	parts, ok := names(qualifier)
 	e := s.entryNamed(parts, sc)
+	if v, argument := s.bodyArgument(parts); ok && e == nil && argument {
+		return s.valueStar(v)
+	}
 	if !ok || e == nil {
 		s.unresolved("relation " + quoted(parts...) + " of *")
 		return nil

@@ -80,3 +80,32 @@ CREATE TRIGGER index_notes BEFORE INSERT OR UPDATE ON tree.notes FOR EACH ROW
 	EXECUTE FUNCTION tsvector_update_trigger(tsv, 'pg_catalog.simple', email, phone);
 CREATE TABLE tree.domains (plain app.plain_domain, many app.plain_domain[], other text);
 CREATE TABLE tree.rows (x tree.domains);
+
+-- Functions in SQL that can be seen through, and some that cannot.
+CREATE SCHEMA fn;
+SET check_function_bodies = off;
+CREATE FUNCTION fn.mail_of(int) RETURNS text LANGUAGE sql STABLE AS 'SELECT email FROM app.customers WHERE id = $1';
+CREATE FUNCTION fn.mail_named(who int) RETURNS text LANGUAGE sql AS 'SELECT c.email FROM customers c WHERE c.id = who AND mail_named.who > 0';
+CREATE FUNCTION fn.count_all() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM app.customers';
+CREATE FUNCTION fn.nested(n int) RETURNS text LANGUAGE sql STABLE AS 'SELECT upper(fn.mail_of(n)) || app.shout(''!'')';
+CREATE FUNCTION fn.over_view() RETURNS SETOF text LANGUAGE sql STABLE AS 'SELECT mail FROM app.active WHERE who <> ''''';
+CREATE FUNCTION fn.rows_of_customers(pattern text) RETURNS SETOF app.customers LANGUAGE sql STABLE AS 'SELECT * FROM app.customers WHERE name LIKE pattern';
+CREATE FUNCTION fn.one_customer(int) RETURNS app.customers LANGUAGE sql STABLE AS 'SELECT c FROM app.customers c WHERE id = $1';
+CREATE FUNCTION fn.standard(x int) RETURNS text LANGUAGE sql STABLE BEGIN ATOMIC SELECT name FROM app.customers WHERE id = x AND standard.x > 1; END;
+CREATE FUNCTION fn.standard_return(t text) RETURNS text LANGUAGE sql IMMUTABLE RETURN upper(t) || '!';
+CREATE FUNCTION fn.defaulted(a int DEFAULT length(app.sneak())) RETURNS int LANGUAGE sql AS 'SELECT a + 1';
+CREATE FUNCTION fn.whole(c app.customers) RETURNS text LANGUAGE sql STABLE AS 'SELECT (c).name || c.email';
+CREATE FUNCTION fn.by_field(app.customers) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1.name';
+CREATE FUNCTION fn.twice(numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+CREATE FUNCTION fn.definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+CREATE FUNCTION fn.configured() RETURNS int LANGUAGE sql SET search_path = hr AS 'SELECT 1';
+CREATE FUNCTION fn.two_statements() RETURNS int LANGUAGE sql AS 'SELECT 1; SELECT 2';
+CREATE FUNCTION fn.writes() RETURNS int LANGUAGE sql AS 'WITH d AS (DELETE FROM app.orders RETURNING id) SELECT id FROM d';
+CREATE FUNCTION fn.locks() RETURNS int LANGUAGE sql AS 'SELECT id FROM app.orders FOR UPDATE';
+CREATE FUNCTION fn.broken() RETURNS int LANGUAGE sql AS 'SELECT nosuch FROM app.orders';
+CREATE FUNCTION fn.itself(int) RETURNS int LANGUAGE sql AS 'SELECT fn.itself($1 - 1)';
+CREATE FUNCTION fn.plpgsql_one() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+CREATE VIEW fn.calling_view AS SELECT fn.mail_of(id) AS who FROM app.orders;
+CREATE FUNCTION fn.poly(anyelement) RETURNS anyelement LANGUAGE sql IMMUTABLE AS 'SELECT COALESCE($1, $1)';
+CREATE FUNCTION fn.reads_file() RETURNS text LANGUAGE sql AS 'SELECT pg_read_file(''x'')';
+CREATE FUNCTION fn.part(text) RETURNS text LANGUAGE sql STABLE AS 'SELECT email FROM app.events WHERE payload IS NOT NULL';

@@ -129,3 +129,8 @@ CREATE VIEW app.first_mail AS SELECT DISTINCT ON (o.customer_id) o.customer_id, 
 CREATE VIEW app.all_events AS SELECT e.id, e.secret, p.secret AS other FROM app.events e FULL JOIN app.people p ON p.secret = e.secret;
 CREATE VIEW app.many AS SELECT id, generate_series(1, length(email)) AS g FROM app.customers;
 CREATE VIEW app.of_snapshot AS SELECT id, email FROM app.snapshot WHERE id < 3;
+
+-- Functions in SQL: what they read is read.
+CREATE FUNCTION app.mail_of(integer) RETURNS text LANGUAGE sql STABLE AS 'SELECT email FROM app.customers WHERE id = $1';
+CREATE FUNCTION app.how_many() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM app.customers';
+CREATE FUNCTION app.louder(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper(t) || ''!''';

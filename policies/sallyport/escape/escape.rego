@@ -50,6 +50,9 @@ plain(f) if {
 	not aggregate(f)
 }
 
+# What it does is listed with the rest of the statement.
+plain(f) if f.transparent
+
 plain(f) if {
 	f.language == "internal"
 	f.volatility == "immutable"

@@ -52,6 +52,7 @@ test_functions_of_ones_own[why] if {
 test_silent_about_the_rest if {
 	not escape.function(named("pg_catalog", "lower"))
 	not escape.function(object.union(named("public", "similarity"), {"language": "c"}))
+	not escape.function(object.union(named("app", "price"), {"language": "sql", "transparent": true}))
 	not escape.relation({"schema": "pg_catalog", "name": "pg_class"})
 	not escape.relation({"schema": "app", "name": "pg_stats"})
 }

@@ -56,6 +56,7 @@ side_effects contains function if {
 	some function in input.statement.functions
 	not function.volatility in {"immutable", "stable"}
 	not function.id in restless
+	not function.transparent
 }
 
 # Volatile because they answer differently each time, not because they do anything.

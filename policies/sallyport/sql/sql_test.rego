@@ -27,6 +27,13 @@ test_not_read_only[why] if {
 
 test_visible if sql.visible == {"public.t.c"} with input.statement as plain
 
+test_functions_seen_through_are_what_they_call if {
+	sql.read_only with input.statement as object.union(
+		plain,
+		{"functions": [{"id": "app.price", "volatility": "volatile", "transparent": true}]},
+	)
+}
+
 test_asking_for_the_time_is_read_only if {
 	sleeping := object.union(plain, {"functions": [{"id": "pg_catalog.pg_sleep", "volatility": "volatile"}]})
 	sql.read_only with input.statement as sleeping

@@ -255,6 +255,7 @@ test_ordinary_functions_are_not[id] if {
 		"information_schema._pg_truetypid": {"language": "sql"},
 		"public.similarity": {"language": "c"},
 		"public.citext": {"language": "internal"},
+		"app.price": {"language": "sql", "transparent": true},
 	}
 	[schema, name] := split(id, ".")
 	called := object.union({"id": id, "schema": schema, "name": name, "volatility": "immutable"}, function)
