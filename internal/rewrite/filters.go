@@ -112,6 +112,10 @@ func (f *filterSet) check(a *query.Analysis) error {
 			Hint:    "Leave out what is not understood, or the tables that are shown only in part.",
 		}
 	}
+	if a.Shape.Explain != nil {
+		return refusal(f.tables[0], "may not be read by EXPLAIN, which tells of the rows that are not shown",
+			"Run the statement itself, with a LIMIT.")
+	}
 	for _, t := range a.Shape.Tables {
 		if f.byTable[t.ID] == nil {
 			continue

@@ -14,9 +14,8 @@ import (
 // referred to by it can be no other's.
 const inner = "t"
 
-// subquery writes the SELECT that takes the relation's place, without TABLESAMPLE and
-// what comes after it.
-func subquery(scan *maskedScan, s *catalog.Snapshot, only bool) (string, error) {
+// subquery writes the SELECT that takes the relation's place; sample is TABLESAMPLE.
+func subquery(scan *maskedScan, s *catalog.Snapshot, only bool, sample string) (string, error) {
 	var b strings.Builder
 	b.WriteString("SELECT ")
 	for i, c := range scan.columns {
@@ -37,13 +36,16 @@ func subquery(scan *maskedScan, s *catalog.Snapshot, only bool) (string, error) 
 	b.WriteString(" FROM ")
 	if scan.view != "" {
 		writeView(&b, scan)
-		return b.String(), nil
+		return b.String() + scan.tail(), nil
 	}
 	if only {
 		b.WriteString("ONLY ")
 	}
 	b.WriteString(quote(scan.Relation.Schema) + "." + quote(scan.Relation.Name) + " AS " + inner)
-	return b.String(), nil
+	if sample != "" {
+		b.WriteString(" " + sample)
+	}
+	return b.String() + scan.tail(), nil
 }
 
 // writeView writes the definition of a view in the place of the view, its columns by

@@ -188,21 +188,19 @@ func (w *writer) mask(scan *maskedScan) error {
 	if err != nil {
 		return err
 	}
-	body, err := subquery(scan, w.r.Snapshot, !p.rv.Inh)
+	body, err := subquery(scan, w.r.Snapshot, !p.rv.Inh, sample)
 	if err != nil {
 		return err
 	}
-	sub, err := w.parseSubquery(body+scan.tail(), p.sample != nil)
+	sub, err := w.parseSubquery(body, p.sample != nil)
 	if err != nil {
 		return err
 	}
 	if p.sample != nil {
 		from := sub.GetSelectStmt().FromClause
 		from[0] = &pg_query.Node{Node: &pg_query.Node_RangeTableSample{RangeTableSample: &pg_query.RangeTableSample{
-			Relation: from[0], Method: p.sample.Method, Args: p.sample.Args, Repeatable: p.sample.Repeatable}}}
-		body += " " + sample
+			Relation: from[0].GetRangeTableSample().GetRelation(), Method: p.sample.Method, Args: p.sample.Args, Repeatable: p.sample.Repeatable}}}
 	}
-	body += scan.tail()
 	alias, aliasText := p.rv.Alias, ""
 	if alias == nil {
 		name, err := w.alias(scan)

@@ -7,5 +7,3 @@ DELETE FROM app.leads WHERE (email LIKE 'a%') IS NOT TRUE;
 DELETE FROM "Weird Schema"."Odd ""T" WHERE "Id" = 2;
 UPDATE app.customers SET ssn = '[redacted]' WHERE ssn IS NOT NULL;
 UPDATE app.orders SET email = NULL;
-DROP MATERIALIZED VIEW app.snapshot;
-CREATE MATERIALIZED VIEW app.snapshot AS SELECT * FROM (VALUES (4, 'Dan', NULL::varchar(24))) AS v (id, name, email);
