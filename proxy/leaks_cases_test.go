@@ -33,7 +33,7 @@ var caseKey = regexp.MustCompile(`^(refused|leaks|param|data|undo|how|compare|on
 
 func readLeakCases(t testing.TB, dir string) []*leakCase {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "testdata", "leaks", dir, "*.txt"))
+	files, err := filepath.Glob(filepath.Join("..", "testdata", "leaks", dir, *leakFiles))
 	must(t, err)
 	var cases []*leakCase
 	names := map[string]string{}
@@ -158,6 +158,8 @@ func (c *leakCase) modes() []protocolMode {
 		return []protocolMode{c.only}
 	case len(c.params) > 0:
 		return protocolModes[1:]
+	case c.how == schemaRun || c.how == committedRun:
+		return []protocolMode{simpleMode, binaryMode} // what they leak comes as text
 	default:
 		return protocolModes
 	}

@@ -3,6 +3,8 @@ package proxy_test
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -24,19 +26,30 @@ func (w *leakWorld) runTwin(ctx context.Context, c *leakCase, mode protocolMode)
 // runProxied runs DDL without a transaction around it, behind which sallyport would
 // judge nothing, and checks that the database is afterwards what it was before.
 func (w *leakWorld) runProxied(ctx context.Context, c *leakCase, mode protocolMode, i int) (transcript, error) {
-	s := w.variant[i].proxied
-	if c.how == readingRun || c.how == changingRun {
-		return s.play(ctx, c, mode, c.how == changingRun)
-	}
-	before, err := s.state(ctx)
-	if err != nil {
-		return transcript{}, err
-	}
-	told, err := s.play(ctx, c, mode, false)
-	if err != nil {
+	v := w.variant[i]
+	told, err := v.proxied.play(ctx, c, mode, c.how == changingRun)
+	if err != nil || c.how == readingRun || c.how == changingRun || !told.mayHaveChanged(c) {
 		return told, err
 	}
-	return told, s.tidy(ctx, c, before)
+	return told, v.tidy(ctx, c)
+}
+
+var (
+	changesNothing = regexp.MustCompile(`^done (BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET|SHOW|LISTEN|UNLISTEN|FETCH|MOVE|CLOSE|PREPARE|DEALLOCATE|DISCARD|DECLARE)`)
+	selectsOnly    = regexp.MustCompile(`^done SELECT`)
+	makesTables    = regexp.MustCompile(`(?i)\b(create|into|execute|lo_\w+)\b`)
+)
+
+func (t *transcript) mayHaveChanged(c *leakCase) bool {
+	for _, line := range t.lines {
+		switch {
+		case !strings.HasPrefix(line, "done ") || changesNothing.MatchString(line):
+		case selectsOnly.MatchString(line) && !makesTables.MatchString(strings.Join(c.statements, " ")):
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 // play runs a case, in a transaction that is rolled back if so wished. A session that
@@ -95,8 +108,8 @@ func (w *leakWorld) runInClone(ctx context.Context, c *leakCase, mode protocolMo
 	return told, err
 }
 
-// state tells a database from what it was before: its objects and its rows.
-func (s *leakSession) state(ctx context.Context) (state string, err error) {
+// readState tells a database from what it was before: its objects and its rows.
+func (s *leakSession) readState(ctx context.Context) (state string, err error) {
 	err = s.admin.QueryRow(ctx, stateSQL).Scan(&state)
 	return state, err
 }
@@ -104,14 +117,14 @@ func (s *leakSession) state(ctx context.Context) (state string, err error) {
 const stateSQL = `
 SELECT pg_catalog.md5(pg_catalog.string_agg(x, ' ' ORDER BY x)) FROM (
 	SELECT pg_catalog.concat_ws('|', c.oid, c.relname, c.relnamespace, c.relacl, c.reloptions, c.relrowsecurity, c.relowner) FROM pg_catalog.pg_class c WHERE c.relpersistence <> 't' AND c.relnamespace <> 'pg_toast'::regnamespace
-	UNION ALL SELECT pg_catalog.concat_ws('|', attrelid, attname, attnum, atttypid, atttypmod, attnotnull, attisdropped, attgenerated, attstattarget, attacl) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = attrelid AND c.relpersistence <> 't' AND c.relnamespace <> 'pg_toast'::regnamespace
+	UNION ALL SELECT pg_catalog.concat_ws('|', attrelid, attname, attnum, atttypid, atttypmod, attnotnull, attisdropped, attgenerated, attstattarget, attacl) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = attrelid AND NOT attisdropped AND c.relpersistence <> 't' AND c.relnamespace <> 'pg_toast'::regnamespace
 	UNION ALL SELECT pg_catalog.concat_ws('|', oid, proname, prosrc, proacl) FROM pg_catalog.pg_proc WHERE oid >= 16384
 	UNION ALL SELECT pg_catalog.concat_ws('|', oid, typname) FROM pg_catalog.pg_type WHERE oid >= 16384 AND typnamespace::regnamespace::text !~ '^pg_'
 	UNION ALL SELECT pg_catalog.concat_ws('|', oid, tgname, tgenabled) FROM pg_catalog.pg_trigger
-	UNION ALL SELECT pg_catalog.concat_ws('|', oid, conname, convalidated) FROM pg_catalog.pg_constraint
-	UNION ALL SELECT pg_catalog.concat_ws('|', oid, adbin) FROM pg_catalog.pg_attrdef
-	UNION ALL SELECT pg_catalog.concat_ws('|', oid, ev_action) FROM pg_catalog.pg_rewrite WHERE oid >= 16384
-	UNION ALL SELECT pg_catalog.concat_ws('|', oid, polname) FROM pg_catalog.pg_policy
+	UNION ALL SELECT pg_catalog.concat_ws('|', oid, conname, convalidated) FROM pg_catalog.pg_constraint WHERE conrelid NOT IN (SELECT oid FROM pg_catalog.pg_class WHERE relpersistence = 't')
+	UNION ALL SELECT pg_catalog.concat_ws('|', oid, adbin) FROM pg_catalog.pg_attrdef WHERE adrelid NOT IN (SELECT oid FROM pg_catalog.pg_class WHERE relpersistence = 't')
+	UNION ALL SELECT pg_catalog.concat_ws('|', oid, pg_catalog.pg_get_ruledef(oid)) FROM pg_catalog.pg_rewrite WHERE oid >= 16384 AND ev_class NOT IN (SELECT oid FROM pg_catalog.pg_class WHERE relpersistence = 't')
+	UNION ALL SELECT pg_catalog.concat_ws('|', polrelid, polname) FROM pg_catalog.pg_policy
 	UNION ALL SELECT oid::text FROM pg_catalog.pg_cast
 	UNION ALL SELECT oid::text FROM pg_catalog.pg_operator
 	UNION ALL SELECT oid::text FROM pg_catalog.pg_statistic_ext
@@ -123,26 +136,58 @@ SELECT pg_catalog.md5(pg_catalog.string_agg(x, ' ' ORDER BY x)) FROM (
 		FROM pg_catalog.pg_class WHERE relkind = 'r' AND relpersistence = 'p' AND oid >= 16384 AND relname <> 'pg_stat_statements'
 ) AS everything(x)`
 
-// tidy undoes what a case has left behind, as its mark says.
-func (s *leakSession) tidy(ctx context.Context, c *leakCase, before string) error {
-	after, err := s.state(ctx)
-	if err != nil || after == before {
+// tidy drops what a case has made, undoes the rest as its mark says, and reports
+// what is left.
+func (v *leakVariant) tidy(ctx context.Context, c *leakCase) error {
+	now, err := v.proxied.readState(ctx)
+	if err != nil || now == v.state {
 		return err
 	}
-	if c.undo == "" {
+	// What must be undone depends on how far the case has come: it may fail.
+	_, _ = v.proxied.admin.PgConn().Exec(ctx, c.undo).ReadAll()
+	if _, err := v.proxied.admin.PgConn().Exec(ctx, strings.ReplaceAll(dropSQL, "NEWEST", fmt.Sprint(v.newest))).ReadAll(); err != nil {
+		return fmt.Errorf("undoing it: %w", err)
+	}
+	if now, err = v.proxied.readState(ctx); err != nil {
+		return err
+	}
+	if now != v.state {
+		v.state = now // not to blame it on the next one too
 		return fmt.Errorf("it has left something behind: write undo")
 	}
-	if _, err := s.admin.PgConn().Exec(ctx, c.undo).ReadAll(); err != nil {
-		return fmt.Errorf("undo: %w", err)
-	}
-	if after, err = s.state(ctx); err != nil {
-		return err
-	}
-	if after != before {
-		return fmt.Errorf("undo does not undo it")
-	}
 	// DDL that goes through sallyport makes it read the catalog again.
-	_, err = s.run(ctx, c, simpleMode, []string{"CREATE TABLE public.leaks_refresh ()", "DROP TABLE public.leaks_refresh"})
-	s.close()
+	_, err = v.proxied.run(ctx, c, simpleMode, []string{"CREATE TABLE public.leaks_refresh ()", "DROP TABLE public.leaks_refresh"})
+	v.proxied.close()
 	return err
 }
+
+// dropSQL drops what was made since the world was.
+const dropSQL = `DO $$
+DECLARE o record;
+BEGIN
+	FOR o IN SELECT i.* FROM (
+			SELECT 'pg_class'::regclass AS class, oid FROM pg_class WHERE relpersistence <> 't' AND relkind NOT IN ('t', 'c', 'i')
+			UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type WHERE typtype IN ('d', 'e', 'c')
+			UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc
+			UNION ALL SELECT 'pg_cast'::regclass, oid FROM pg_cast
+			UNION ALL SELECT 'pg_operator'::regclass, oid FROM pg_operator
+			UNION ALL SELECT 'pg_trigger'::regclass, oid FROM pg_trigger WHERE NOT tgisinternal
+			UNION ALL SELECT 'pg_rewrite'::regclass, oid FROM pg_rewrite WHERE rulename <> '_RETURN'
+			UNION ALL SELECT 'pg_policy'::regclass, oid FROM pg_policy
+			UNION ALL SELECT 'pg_foreign_server'::regclass, oid FROM pg_foreign_server
+			UNION ALL SELECT 'pg_statistic_ext'::regclass, oid FROM pg_statistic_ext
+			UNION ALL SELECT 'pg_ts_config'::regclass, oid FROM pg_ts_config
+			UNION ALL SELECT 'pg_collation'::regclass, oid FROM pg_collation
+			UNION ALL SELECT 'pg_class'::regclass, oid FROM pg_class WHERE relkind = 'i' AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = pg_class.oid)
+			UNION ALL SELECT 'pg_namespace'::regclass, oid FROM pg_namespace WHERE nspname !~ '^pg_'
+		) AS new, pg_identify_object(class, oid, 0) AS i WHERE oid > NEWEST AND (i.schema IS NULL OR i.schema !~ '^pg_(toast|temp)')
+	LOOP
+		CONTINUE WHEN o.identity IS NULL; -- gone with another
+		BEGIN
+			EXECUTE format('DROP %s %s CASCADE', replace(o.type, 'statistics object', 'statistics'), o.identity);
+		EXCEPTION WHEN undefined_table OR undefined_object OR undefined_function OR invalid_schema_name THEN
+		END;
+	END LOOP;
+	PERFORM lo_unlink(oid) FROM pg_largeobject_metadata;
+END $$;
+`

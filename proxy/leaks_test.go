@@ -10,6 +10,8 @@ import (
 
 var updateLeaks = flag.Bool("update", false, "mark the honest statements of testdata/leaks that are refused")
 
+var leakFiles = flag.String("leaks.files", "*.txt", "which files of testdata/leaks TestLeaks runs")
+
 // TestLeaks runs the corpus of testdata/leaks. Each attack must leak where nothing
 // stands in its way, or it is none, and tell nothing through sallyport. Each honest
 // statement must give through sallyport what it gives on the twin.
@@ -66,6 +68,12 @@ func (w *leakWorld) attack(t *testing.T, c *leakCase) (leaks, refused bool) {
 			continue
 		}
 		refused = refused || len(proxied[0].refusals) > 0
+		// Other sessions' DDL may cut in between any two messages of a pipeline.
+		for range 3 {
+			if w.leaks(c, proxied) && strings.Contains(proxied[0].text()+proxied[1].text(), "in the middle of a pipeline") {
+				proxied = w.both(t, c, mode, w.runProxied)
+			}
+		}
 		if !w.leaks(c, proxied) {
 			continue
 		}
@@ -76,14 +84,14 @@ func (w *leakWorld) attack(t *testing.T, c *leakCase) (leaks, refused bool) {
 		}
 	}
 	if c.leaks != "" && !leaks {
-		t.Errorf("%s: it does not leak any longer: take the mark away", c.where)
+		w.stale = append(w.stale, c.where+": it does not leak any longer: take the mark away")
 	}
 	return leaks, refused
 }
 
 func (w *leakWorld) leaks(c *leakCase, told [2]*transcript) bool {
-	return w.variant[0].told(*told[0]) != w.variant[1].told(*told[1]) ||
-		w.secretIn(c, told[0].text()) != "" || w.secretIn(c, told[1].text()) != ""
+	return told[0] != nil && told[1] != nil && (w.variant[0].told(*told[0]) != w.variant[1].told(*told[1]) ||
+		w.secretIn(c, told[0].text()) != "" || w.secretIn(c, told[1].text()) != "")
 }
 
 // honest reports whether the case is refused as it is marked.

@@ -10,10 +10,9 @@ CREATE EXTENSION pgcrypto;
 CREATE EXTENSION dblink;
 CREATE EXTENSION tablefunc;
 CREATE EXTENSION postgres_fdw;
-CREATE EXTENSION pageinspect;
-CREATE EXTENSION pg_stat_statements;
 
 GRANT CREATE ON SCHEMA public TO leaks_app;
+GRANT EXECUTE ON FUNCTION pg_read_file(text) TO leaks_app;
 GRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO leaks_app;
 CREATE SCHEMA shop AUTHORIZATION leaks_app;
 CREATE SCHEMA crm AUTHORIZATION leaks_app;
