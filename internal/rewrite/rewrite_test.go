@@ -430,7 +430,7 @@ func (d *database) sameRelations(sql string, a *query.Analysis) error {
 	}
 	made := d.analyzer.Analyze(statements[0], query.Env{SearchPath: []string{"app"}, User: "postgres"})
 	if made.Shape.Kind != a.Shape.Kind || made.Shape.Complete != a.Shape.Complete || made.Refusal != nil {
-		return fmt.Errorf("it is a %s, unresolved %q, refused %v", made.Shape.Kind, made.Shape.Unresolved, made.Refusal)
+		return fmt.Errorf("it is a %s, unresolved %q, refused: %t", made.Shape.Kind, made.Shape.Unresolved, made.Refusal != nil)
 	}
 	if was, is := tableList(a), tableList(made); !slices.Equal(was, is) {
 		return fmt.Errorf("it is about %q, was about %q", is, was)
