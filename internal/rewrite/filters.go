@@ -139,7 +139,8 @@ func (f *filterSet) checkTable(a *query.Analysis, t query.Table) error {
 		if parts := splitID(t.Via); len(parts) == 2 {
 			via = f.snapshot.Relation(parts[0], parts[1])
 		}
-		if via == nil || isView(via) {
+		called := slices.ContainsFunc(a.Shape.Functions, func(fn query.Function) bool { return fn.ID == t.Via })
+		if via == nil || isView(via) || called || !f.shows(via, t.ID) { // a view, or a function whose body is seen
 			return refusal(t.ID, fmt.Sprintf("may not be read through %s", t.Via), "Select from "+t.ID+" itself.")
 		}
 	}
@@ -153,14 +154,16 @@ func (f *filterSet) checkTable(a *query.Analysis, t query.Table) error {
 func (f *filterSet) scans(a *query.Analysis, table string) []*query.Scan {
 	var scans []*query.Scan
 	for _, scan := range a.Scans {
-		shows := scan.Relation.ID() == table || slices.ContainsFunc(f.snapshot.Kin(scan.Relation), func(kin *catalog.Relation) bool {
-			return kin.ID() == table
-		})
-		if shows {
+		if f.shows(scan.Relation, table) {
 			scans = append(scans, scan)
 		}
 	}
 	return scans
+}
+
+// shows reports whether a relation shows rows of a table.
+func (f *filterSet) shows(r *catalog.Relation, table string) bool {
+	return r.ID() == table || slices.ContainsFunc(f.snapshot.Kin(r), func(kin *catalog.Relation) bool { return kin.ID() == table })
 }
 
 // fence puts a fence around filtered scans where one is needed.
