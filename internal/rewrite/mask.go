@@ -17,6 +17,8 @@ type masking struct {
 	ref  string // the column
 	col  *catalog.Column
 	typ  *catalog.Type
+
+	server int // its version, as server_version_num
 }
 
 // masked writes what takes the place of a column: of its type and collation, NULL
@@ -27,7 +29,7 @@ func masked(r *catalog.Relation, c *catalog.Column, m Mask, s *catalog.Snapshot)
 
 // maskedAs is masked of a column that is referred to as written.
 func maskedAs(written string, r *catalog.Relation, c *catalog.Column, m Mask, s *catalog.Snapshot) (string, error) {
-	k := &masking{mask: m, args: newArgs(m.Args), id: columnID(r, c), ref: written, col: c, typ: s.TypeByOID(c.Type)}
+	k := &masking{mask: m, args: newArgs(m.Args), id: columnID(r, c), ref: written, col: c, typ: s.TypeByOID(c.Type), server: s.ServerVersion}
 	if k.typ == nil {
 		return "", internal(fmt.Sprintf("the type of column %s is not known", k.id))
 	}

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -62,13 +63,19 @@ func (k *masking) email() string {
 	if familyOf(k.typ) != textual {
 		return ""
 	}
-	// An address has something before its last @, and something after it. The last @
-	// is the first of the reversed text. Written so that little is computed for a row.
+	// An address has something before its last @, and something after it. Written so
+	// that little is computed for a row: what counts characters is dear.
+	stars, rest := "***", "pg_catalog.right(%[2]s, pg_catalog.strpos(pg_catalog.reverse(%[1]s), '@'))"
+	if k.server >= fieldsFromTheEnd {
+		stars, rest = "***@", "pg_catalog.split_part(%[1]s, '@', -1)"
+	}
 	return fmt.Sprintf("CASE WHEN %[1]s OPERATOR(pg_catalog.~~) '_%%@%%' AND %[1]s OPERATOR(pg_catalog.!~~) '%%@' "+
-		"THEN pg_catalog.left(%[2]s, 1) OPERATOR(pg_catalog.||) '***' OPERATOR(pg_catalog.||) "+
-		"pg_catalog.right(%[2]s, pg_catalog.strpos(pg_catalog.reverse(%[1]s), '@')) "+
+		"THEN pg_catalog.left(%[2]s, 1) OPERATOR(pg_catalog.||) '"+stars+"' OPERATOR(pg_catalog.||) "+rest+" "+
 		"WHEN %[3]s IS NOT NULL THEN '***' END", k.bytes(), k.text(), k.ref)
 }
+
+// fieldsFromTheEnd is the first server whose split_part takes them.
+const fieldsFromTheEnd = 140000
 
 // partial keeps some characters at the ends and the length. A text too short to
 // hide any of is hidden whole.
@@ -95,5 +102,9 @@ func (k *masking) partial() string {
 	if last > 0 {
 		kept = fmt.Sprintf("%s OPERATOR(pg_catalog.||) pg_catalog.right(%s, %d)", kept, x, last)
 	}
-	return fmt.Sprintf("CASE WHEN %s OPERATOR(pg_catalog.>) %d THEN %s ELSE %s END", length, first+last, kept, hidden)
+	long := fmt.Sprintf("%s OPERATOR(pg_catalog.>) %d", length, first+last)
+	if first+last < 20 { // counting so few letters is cheaper than all
+		long = fmt.Sprintf("%s OPERATOR(pg_catalog.~~) '%s%%'", k.bytes(), strings.Repeat("_", first+last+1))
+	}
+	return fmt.Sprintf("CASE WHEN %s THEN %s ELSE %s END", long, kept, hidden)
 }

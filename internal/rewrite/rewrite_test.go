@@ -57,7 +57,7 @@ func TestVerificationCatchesTampering(t *testing.T) {
 		"one byte less":       func(w *writer) { w.edits[0].end-- },
 		"a mask lost":         func(w *writer) { w.edits[0].text = `(SELECT t."email", t."ssn" FROM app.customers AS t)` },
 		"another relation":    func(w *writer) { w.edits[0].text = strings.ReplaceAll(w.edits[0].text, "app", "other") },
-		"a function replaced": func(w *writer) { w.edits[0].text = strings.ReplaceAll(w.edits[0].text, "strpos", "position") },
+		"a function replaced": func(w *writer) { w.edits[0].text = strings.ReplaceAll(w.edits[0].text, "split_part", "concat") },
 		"another column":      func(w *writer) { w.edits[0].text = strings.ReplaceAll(w.edits[0].text, `"email"`, `"name"`) },
 		"a second statement":  func(w *writer) { w.edits = append(w.edits, edit{start: len(sql), end: len(sql), text: "; SELECT 1"}) },
 		"a condition lost":    func(w *writer) { w.edits = append(w.edits, edit{start: strings.Index(sql, " WHERE"), end: len(sql)}) },
@@ -164,7 +164,7 @@ func TestClientPosition(t *testing.T) {
 			t.Errorf("%s is at %d, got %d, want %d", word, at, got, want)
 		}
 	}
-	inside := position(result.SQL, "pg_catalog.strpos")
+	inside := position(result.SQL, "pg_catalog.split_part")
 	if got, want := result.ClientPosition(inside), position(client, "app.customers JOIN"); got != want {
 		t.Errorf("inside a mask got %d, want %d, the relation", got, want)
 	}
