@@ -105,17 +105,14 @@ func (s *state) disorder(st *Statement) {
 		return
 	}
 	seen, write := map[int]int{}, false
-	var look func(*pg_query.Node)
-	look = func(node *pg_query.Node) {
-		switch n := node.GetNode().(type) {
-		case *pg_query.Node_ParamRef:
-			seen[int(n.ParamRef.Number)]++
-		case *pg_query.Node_InsertStmt, *pg_query.Node_UpdateStmt, *pg_query.Node_DeleteStmt, *pg_query.Node_MergeStmt:
+	Walk(st.Node, func(message any) {
+		switch n := message.(type) {
+		case *pg_query.ParamRef:
+			seen[int(n.Number)]++
+		case *pg_query.InsertStmt, *pg_query.UpdateStmt, *pg_query.DeleteStmt, *pg_query.MergeStmt:
 			write = true
 		}
-		forNodes(node.ProtoReflect(), look)
-	}
-	look(st.Node)
+	})
 	for n, times := range seen {
 		if write && times > 1 && (n < 1 || n > len(s.env.ParamTypes) || s.env.ParamTypes[n-1] == 0) {
 			if s.unordered == nil {

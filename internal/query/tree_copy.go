@@ -10,7 +10,7 @@ import (
 // own text. When it is done it visits each pair of a message and its copy, outer ones
 // first.
 func (st *Statement) Copy(visit func(original, made any)) *pg_query.Node {
-	c := treeCopier{from: int64(st.start)}
+	c := treeCopier{from: int64(st.start), pairs: make([]treePair, 0, usualPairs)}
 	made := c.node(nodePlan(), st.Node)
 	for _, pair := range c.pairs {
 		visit(pair.original, pair.made)
@@ -22,6 +22,9 @@ type treeCopier struct {
 	from  int64
 	pairs []treePair
 }
+
+// usualPairs are what a short statement has.
+const usualPairs = 64
 
 type treePair struct{ original, made any }
 

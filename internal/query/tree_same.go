@@ -1,72 +1,11 @@
 package query
 
 import (
-	"errors"
 	"reflect"
 	"strings"
 
 	pg_query "github.com/pganalyze/pg_query_go/v5"
 )
-
-// A Part is the tree of a statement that is put into others as it is.
-type Part struct {
-	Node   *pg_query.Node // nobody changes it
-	pieces []string       // of its JSON, between the places in the text
-}
-
-// ParsePart parses a text of one statement to be put into others.
-func ParsePart(sql string) (*Part, error) {
-	text, err := pg_query.ParseToJSON(sql)
-	if err != nil {
-		return nil, err
-	}
-	tree := readTree(text, sql)
-	if tree == nil {
-		if tree, err = pg_query.Parse(sql); err != nil {
-			return nil, err
-		}
-	}
-	if len(tree.Stmts) != 1 {
-		return nil, errors.New("not one statement")
-	}
-	return &Part{Node: tree.Stmts[0].Stmt, pieces: pieces(text)}, nil
-}
-
-// pieces cuts a statement's JSON where it tells places; nil when it does not tell
-// everything.
-func pieces(text string) []string {
-	const before, after, place = `"stmts":[{"stmt":`, `}]}`, `"location":`
-	_, text, ok := strings.Cut(text, before)
-	text, whole := strings.CutSuffix(text, after)
-	if !ok || !whole || strings.Contains(text, `"ival":{}`) || strings.Contains(text, `"Integer":{}`) || strings.Contains(text, "stmt_") {
-		return nil
-	}
-	var list []string
-	for {
-		i := strings.Index(text, place)
-		if i < 0 {
-			return append(list, text)
-		}
-		i += len(place)
-		list = append(list, text[:i])
-		text = strings.TrimLeft(text[i:], "-0123456789")
-	}
-}
-
-// samePart reports whether what comes is the part, and takes it if so.
-func (r *treeReader) samePart(p *Part) bool {
-	if p == nil || p.pieces == nil {
-		return false
-	}
-	from := r.at
-	for i, piece := range p.pieces {
-		if i > 0 && r.digits() == "" || !r.literal(piece) {
-			r.at = from
-			return false
-		}
-	}
-	return true
-}
 
 // sameTree compares the parser's JSON with a tree, without making one of it.
 func sameTree(text, sql string, want *pg_query.Node, parts map[*pg_query.Node]*Part) bool {

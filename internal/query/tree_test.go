@@ -190,7 +190,8 @@ func TestPart(t *testing.T) {
 		t.Error("the part is not found")
 	}
 	taken := treeReader{parts: parts}
-	taken.text, _ = pg_query.ParseToJSON("SELECT " + "(" + body + ")")
+	taken.sql = "SELECT (" + body + ")"
+	taken.text, _ = pg_query.ParseToJSON(taken.sql)
 	taken.at = strings.Index(taken.text, `"subselect":`) + len(`"subselect":`)
 	if !taken.samePart(part) {
 		t.Error("the part is not taken as it is")
@@ -203,9 +204,19 @@ func TestPart(t *testing.T) {
 			t.Errorf("%s is taken for the part", other)
 		}
 	}
-	for _, unsure := range []string{"SELECT 0", "SELECT -1", "SELECT x::int[]"} {
-		if p, err := ParsePart(unsure); err != nil || p.pieces != nil || p.Node == nil {
-			t.Errorf("%s: %+v, %v", unsure, p, err)
+	// What the JSON does not tell apart.
+	for _, pair := range [][2]string{{"SELECT a, 0", "SELECT a, -1"}, {"SELECT a, -1", "SELECT a, -2"}, {"SELECT a::int[]", "SELECT a::int[0]"}} {
+		part, err := ParsePart(pair[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &pg_query.Node{Node: &pg_query.Node_SelectStmt{SelectStmt: &pg_query.SelectStmt{
+			LimitOption: pg_query.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg_query.SetOperation_SETOP_NONE,
+			TargetList: []*pg_query.Node{{Node: &pg_query.Node_ResTarget{ResTarget: &pg_query.ResTarget{Val: &pg_query.Node{Node: &pg_query.Node_SubLink{
+				SubLink: &pg_query.SubLink{SubLinkType: pg_query.SubLinkType_EXPR_SUBLINK, Subselect: part.Node}}}}}}}}}}
+		parts := map[*pg_query.Node]*Part{part.Node: part}
+		if !SameTree("SELECT ("+pair[0]+")", want, parts) || SameTree("SELECT ("+pair[1]+")", want, parts) {
+			t.Errorf("%s and %s are not told apart", pair[0], pair[1])
 		}
 	}
 	for _, bad := range []string{"SELECT 1; SELECT 2", "", "SELEC"} {
