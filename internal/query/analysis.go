@@ -105,6 +105,7 @@ type Scan struct {
 	Columns  []*catalog.Column // those the statement can see of it, in column order: what is not here is not referenced
 	All      bool              // every column takes part: *, NATURAL, whole row, column alias list
 	WholeRow bool              // referenced as a row value, which a subquery would make a record
+	Rows     []RowRef          // where it is: see RowsKnown
 	System   []string          // system columns referenced: ctid, xmin, tableoid…
 	Locked   bool              // under FOR UPDATE and its like
 	Sampled  bool              // TABLESAMPLE
@@ -117,7 +118,17 @@ type Scan struct {
 
 	columns  map[*catalog.Column]bool
 	analyzer *Analyzer
+	rows     int // references to the whole row
 }
+
+// A RowRef is a place that refers to the whole row of a scan, as name or name.*.
+type RowRef struct {
+	Node    *pg_query.Node // of the reference, inside Analysis.Statement's tree
+	Columns []string       // the scan's, by the names they have there
+}
+
+// RowsKnown reports whether Rows are all references to the whole row.
+func (scan *Scan) RowsKnown() bool { return len(scan.Rows) == scan.rows }
 
 // Lineage is where a view's column comes from.
 type Lineage struct {

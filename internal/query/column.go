@@ -34,6 +34,18 @@ func (s *state) columnRef(ref *pg_query.ColumnRef, sc *scope) value {
 	return s.functionNotation(name, s.wholeRow(e), quoted(parts...))
 }
 
+// rowAt notes where the whole row of a scan is referred to.
+func (s *state) rowAt(node *pg_query.Node, v value) value {
+	if v.row != nil && v.row.scan != nil {
+		columns := make([]string, len(v.row.columns))
+		for i, c := range v.row.columns {
+			columns[i] = c.name
+		}
+		v.row.scan.Rows = append(v.row.scan.Rows, RowRef{Node: node, Columns: columns})
+	}
+	return v
+}
+
 func (s *state) entryColumnValue(e *rangeEntry, i int) value {
 	return value{edges: []edge{{to: s.column(e, i), plain: true}}, typ: e.columns[i].typ}
 }
@@ -170,9 +182,6 @@ func (s *state) fieldOfRow(n *pg_query.A_Indirection, sc *scope) (value, bool) {
 	e := sc.findEntry("", row)
 	if e == nil || e.find(name.Sval) < 0 {
 		return value{}, false
-	}
-	if e.scan != nil {
-		e.scan.WholeRow = true // a subquery's row has no type to select from
 	}
 	return s.indirect(s.entryColumnValue(e, e.find(name.Sval)), n.Indirection[1:], sc), true
 }

@@ -101,7 +101,7 @@ func (s *state) rowOf(node *pg_query.Node, expanded []output, sc *scope) value {
 	if ref := node.GetColumnRef(); ref != nil && len(ref.Fields) > 1 {
 		if parts, ok := names(ref.Fields[:len(ref.Fields)-1]); ok {
 			if e := s.entryNamed(parts, sc); e != nil {
-				return s.wholeRow(e)
+				return s.rowAt(node, s.wholeRow(e))
 			}
 		}
 	}

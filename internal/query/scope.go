@@ -212,6 +212,7 @@ func (s *state) wholeRow(e *rangeEntry) value {
 	}
 	if e.scan != nil {
 		e.scan.All, e.scan.WholeRow = true, true
+		e.scan.rows++
 	}
 	for i := range e.columns {
 		out.edges = append(out.edges, edge{to: s.column(e, i)})

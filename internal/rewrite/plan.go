@@ -104,11 +104,11 @@ func (m maskSet) scan(scan *query.Scan, r Request, filters *filterSet) (*maskedS
 	if masked.first == "" {
 		return nil, nil
 	}
+	if err := checkRows(masked, r.Snapshot); err != nil {
+		return nil, err
+	}
 	table := scan.Relation.ID()
 	switch {
-	case scan.WholeRow:
-		return nil, refusal(masked.first, "may not be read as part of a whole row of "+table,
-			"Name the columns you need instead of the row.")
 	case len(scan.System) > 0:
 		return nil, refusal(masked.first, fmt.Sprintf("cannot be read together with %s of %s", list(scan.System), table),
 			"Leave the system column out, or leave the masked column out.")

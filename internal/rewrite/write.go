@@ -50,6 +50,9 @@ func newWriter(r Request, scans []*maskedScan) (*writer, error) {
 		if group := scan.GroupedByKey; group != nil {
 			w.own[group.Select] = nil
 		}
+		for _, row := range scan.Rows {
+			w.own[row.Node] = nil
+		}
 	}
 	w.tree = r.Analysis.Statement.Copy(w.place)
 	var err error
@@ -131,6 +134,9 @@ func (w *writer) write(scans []*maskedScan, refs []*maskedRef) error {
 		}
 	}
 	if err := w.groupKeys(scans); err != nil {
+		return err
+	}
+	if err := w.rows(scans); err != nil {
 		return err
 	}
 	if err := w.dropSchemas(scans); err != nil {
