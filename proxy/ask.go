@@ -163,6 +163,9 @@ func (g *gate) denied(p *parsed, d *rego.StatementDecision) *Refusal {
 	}
 	if s := p.analysis.Shape; !s.Complete {
 		explainUnknown(r, s.Unresolved, len(d.Reasons) == 1)
+		if r.Code != codeDenied && p.stands == nil && len(s.Unresolved) > 0 {
+			r.Position = p.analysis.Positions[s.Unresolved[0]]
+		}
 	}
 	if r.Message == "" {
 		r.Message = "policy denies this statement"

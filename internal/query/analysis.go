@@ -20,6 +20,8 @@ type Analysis struct {
 
 	Leakproof []*pg_query.A_Expr // operators that tell nothing of their operands but by the result
 
+	Positions map[string]int // of what is unresolved in the text, in characters from 1, where known
+
 	// Refusal is set when the statement is of a kind sallyport never forwards,
 	// whatever the policy says (0A000), or cannot exist (42601).
 	Refusal *Error

@@ -4,6 +4,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	pg_query "github.com/pganalyze/pg_query_go/v5"
 
@@ -141,6 +142,21 @@ func repeatsParameter(text string) bool {
 }
 
 func (s *state) unresolved(what string) { s.missing[what] = true }
+
+// unresolvedAt is unresolved of a name in the client's text.
+func (s *state) unresolvedAt(location int32, what string) {
+	s.unresolved(what)
+	if s.via != "" || s.inside != nil {
+		return // in another text
+	}
+	if s.out.Positions == nil {
+		s.out.Positions = map[string]int{}
+	}
+	source := s.out.Statement.Source
+	if _, known := s.out.Positions[what]; !known && location > 0 && int(location) <= len(source) {
+		s.out.Positions[what] = utf8.RuneCountInString(source[:location]) + 1
+	}
+}
 
 // refuse keeps the first reason.
 func (s *state) refuse(e *Error) {

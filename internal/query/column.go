@@ -4,9 +4,22 @@ import (
 	pg_query "github.com/pganalyze/pg_query_go/v5"
 )
 
-// columnRef gives the value of x, t.x, schema.t.x or a whole row.
+// columnRef gives the value of x, t.x, schema.t.x or a whole row, and notes where it
+// stands if it is none.
 func (s *state) columnRef(ref *pg_query.ColumnRef, sc *scope) value {
 	parts, ok := names(ref.Fields)
+	before := len(s.missing)
+	v := s.referred(ref, parts, ok, sc)
+	if len(s.missing) == before {
+		return v
+	}
+	if unknown := "column " + quoted(parts...); s.missing[unknown] {
+		s.unresolvedAt(ref.Location, unknown)
+	}
+	return v
+}
+
+func (s *state) referred(ref *pg_query.ColumnRef, parts []string, ok bool, sc *scope) value {
 	if !ok || len(parts) == 0 {
 		s.unresolved("column reference")
 		return value{}

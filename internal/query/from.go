@@ -47,7 +47,7 @@ func (s *state) rangeVar(rv *pg_query.RangeVar, sc *scope) fromItem {
 	}
 	r := s.findRelation(rv.Catalogname, rv.Schemaname, rv.Relname)
 	if r == nil || r.Kind == catalog.Unknown {
-		s.unresolved("relation " + quoted(rv.Catalogname, rv.Schemaname, rv.Relname))
+		s.unresolvedAt(rv.Location, "relation "+quoted(rv.Catalogname, rv.Schemaname, rv.Relname))
 		return whole(s.aliased(&rangeEntry{}, rv.Relname, rv.Alias))
 	}
 	s.touchRows(r, !rv.Inh, "read")

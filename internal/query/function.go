@@ -131,7 +131,7 @@ func (s *state) notAFunction(schema, name string, fc *pg_query.FuncCall, args []
 			return value{edges: args[0].inside(), typ: t.OID}
 		}
 	}
-	s.unresolved("function " + quoted(schema, name))
+	s.unresolvedAt(fc.Location, "function "+quoted(schema, name))
 	return value{}
 }
 
