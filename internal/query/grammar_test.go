@@ -304,12 +304,13 @@ func (w *walker) check(m protoreflect.ProtoMessage) bool {
 			w.wrong = append(w.wrong, "relation "+n.Schemaname+"."+n.Relname)
 		}
 	case *pg_query.ColumnRef:
-		if name := last(n.Fields); name != "" && !w.rowless() && !w.column(name) {
+		// c.lower is lower(c) where c has no such column.
+		if name := last(n.Fields); name != "" && !w.rowless() && !w.column(name) && !w.function(name) {
 			w.wrong = append(w.wrong, "column "+name)
 		}
 	case *pg_query.FuncCall:
 		name := last(n.Funcname)
-		if !slices.ContainsFunc(w.a.Shape.Functions, func(f Function) bool { return f.Name == name }) && !w.column(name) {
+		if !w.function(name) && !w.column(name) {
 			w.wrong = append(w.wrong, "function "+name)
 		}
 	case *pg_query.TypeName:
@@ -329,6 +330,10 @@ func (w *walker) relation(n *pg_query.RangeVar) bool {
 	return slices.ContainsFunc(w.a.Shape.Tables, func(t Table) bool {
 		return t.Name == n.Relname && (n.Schemaname == "" || n.Schemaname == t.Schema)
 	})
+}
+
+func (w *walker) function(name string) bool {
+	return slices.ContainsFunc(w.a.Shape.Functions, func(f Function) bool { return f.Name == name })
 }
 
 func (w *walker) column(name string) bool {
