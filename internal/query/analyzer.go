@@ -325,6 +325,7 @@ func (s *state) finish() {
 		}
 	}
 	s.propagate()
+	s.checkArguments()
 	s.out.Shape.Tables = s.tableList()
 	s.out.Shape.Columns = s.columnList()
 	s.out.Shape.Functions = s.functionShapes()

@@ -40,6 +40,14 @@ func (s *state) named(node *pg_query.Node) bool {
 	return true
 }
 
+// checkArguments refuses EXECUTE with arguments that read tables, by functions: it
+// runs as it was written, without masks.
+func (s *state) checkArguments() {
+	if n := s.out.Named; n != nil && n.Command == "execute" && len(s.tables) > 0 {
+		s.refuse(unsupported("EXECUTE with arguments that read tables is not supported", "Give it the values themselves, or write its query out."))
+	}
+}
+
 // name notes what the statement does, unless another one only speaks of it.
 func (s *state) name(command, name string) {
 	s.out.Named = &Named{Command: command, Name: name}
