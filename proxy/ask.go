@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/catalog"
+	"github.com/sallyport/sallyport/internal/rewrite"
 	"github.com/sallyport/sallyport/rego"
 )
 
@@ -26,7 +27,9 @@ func (g *gate) ask(ctx context.Context, j *job, jd *judged, extended bool) *Refu
 		}
 		d = p.deferred(d)
 		jd.decisions = append(jd.decisions, d)
-		jd.quotable = jd.quotable || g.quotable(ctx, j, p)
+		quotable, beside := g.beside(ctx, j, p)
+		jd.quotable = jd.quotable || quotable
+		jd.beside = append(jd.beside, beside)
 		switch d.Effect {
 		case rego.Allow:
 		case rego.Mask:
@@ -52,16 +55,29 @@ func (g *gate) ask(ctx context.Context, j *job, jd *judged, extended bool) *Refu
 	return nil
 }
 
-// quotable asks the policies whether any column of the relations a statement changes
-// is masked, or any row hidden: errors quote whole rows. What cannot be answered is.
-func (g *gate) quotable(ctx context.Context, j *job, p *parsed) bool {
+// beside asks the policies which columns are masked of the relations that a statement
+// changes, and of those that its writes are checked against. Errors quote whole rows:
+// where any column is masked, any row hidden, or that cannot be answered, nothing is quoted.
+func (g *gate) beside(ctx context.Context, j *job, p *parsed) (quotable bool, masks map[string]rewrite.Mask) {
 	if p.exposed == nil {
-		return false
+		return false, nil
 	}
 	in := g.input(j)
 	in.Statement = p.exposed
 	d, err := g.Policy.DecideStatement(ctx, in)
-	return err != nil || hides(d) || g.masksAnything(ctx, j)
+	if err != nil {
+		return true, everyColumn(p.exposed)
+	}
+	return hides(d) || g.masksAnything(ctx, j), masksOf(d)
+}
+
+// everyColumn masks all columns.
+func everyColumn(s *rego.Statement) map[string]rewrite.Mask {
+	masks := make(map[string]rewrite.Mask, len(s.Columns))
+	for _, c := range s.Columns {
+		masks[c.ID] = rewrite.Mask{Function: "null"}
+	}
+	return masks
 }
 
 func hides(d *rego.StatementDecision) bool { return len(d.Masks) > 0 || len(d.Filters) > 0 }

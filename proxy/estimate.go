@@ -170,13 +170,15 @@ func (j *judged) planRequest(p *parsed, d *rego.StatementDecision) (planRequest,
 				return planRequest{}, "explaining EXECUTE may run " + f.ID, nil
 			}
 		}
-		made, r := j.behind(p.stands, d)
+		made, r := j.behind(p.stands, d, nil, true)
 		if r != nil {
 			return planRequest{}, "", r
 		}
 		return planRequest{prepare: made.SQL, sql: a.Statement.Text}, "", nil
 	}
-	result, err := rewrite.Statement(rewriting(a, j.text.snapshot, d, j.at.qualify))
+	request := rewriting(a, j.text.snapshot, d, j.at.qualify)
+	request.Seen = true // whether it may run is seen when it is composed
+	result, err := rewrite.Statement(request)
 	if err != nil {
 		return planRequest{}, "", refusalOf(err)
 	}

@@ -220,7 +220,7 @@ func (g *gate) epoch(j *job) epoch {
 
 // judge understands a message's SQL and asks the policies about each statement.
 func (g *gate) judge(ctx context.Context, j *job, sql string, extended bool, types []catalog.OID) (*judged, *Refusal) {
-	jd := &judged{sql: sql, forwarded: sql, paramTypes: types, at: g.epoch(j), when: g.Now(), effect: rego.Allow}
+	jd := &judged{sql: sql, forwarded: sql, paramTypes: types, at: g.epoch(j), when: g.Now(), effect: rego.Allow, released: j.release != nil}
 	t, r := g.understand(ctx, sql, query.Env{SearchPath: j.path, User: g.role, Unusable: g.unusable, Opaque: g.qualify, ParamTypes: types})
 	if r != nil {
 		return jd, r

@@ -29,11 +29,16 @@ type judged struct {
 	masks      [][]string // columns masked, by statement
 	filters    [][]string // tables shown in part, by statement
 	fence      fence
-	quotable   bool          // its relations have masked columns, which the server's errors may quote
-	place      func(int) int // turns a position in forwarded into one in sql; nil where it cannot be told
+	beside     []map[string]rewrite.Mask // of what writes are checked against, by statement
+	released   bool                      // a person has approved it
+	quotable   bool                      // its relations have masked columns, which the server's errors may quote
+	place      func(int) int             // turns a position in forwarded into one in sql; nil where it cannot be told
 	at         epoch
 	paramTypes []catalog.OID // the client gave
 }
+
+// seen reports whether a person sees exactly this before it runs.
+func (j *judged) seen() bool { return j.released || j.effect == rego.RequireApproval }
 
 // masked reports whether the server's reports may tell a masked value.
 func (j *judged) masked() bool { return len(j.fence) > 0 || j.quotable }
@@ -216,7 +221,7 @@ func (j *judged) compose() *Refusal {
 		texts[i] = a.Statement.Text
 		j.filters[i] = filteredTables(d)
 		if stands := j.text.statements[i].stands; stands != nil {
-			result, r := j.behind(stands, d)
+			result, r := j.behind(stands, d, j.beside[i], j.seen() || stands.cursor)
 			if r != nil {
 				return r
 			}
@@ -224,11 +229,13 @@ func (j *judged) compose() *Refusal {
 			j.masks[i] = maskedColumns(d)
 			continue
 		}
-		if len(d.Masks) == 0 && len(d.Filters) == 0 && !j.at.qualify {
+		if len(d.Masks) == 0 && len(d.Filters) == 0 && len(j.beside[i]) == 0 && !j.at.qualify {
 			continue
 		}
 		j.masks[i] = maskedColumns(d)
-		result, err := rewrite.Statement(rewriting(a, j.text.snapshot, d, j.at.qualify))
+		request := rewriting(a, j.text.snapshot, d, j.at.qualify)
+		request.Beside, request.Seen = j.beside[i], j.seen() || j.text.statements[i].runsNothing()
+		result, err := rewrite.Statement(request)
 		if err != nil {
 			return refusalOf(err)
 		}
@@ -255,7 +262,7 @@ func rewriting(a *query.Analysis, s *catalog.Snapshot, d *rego.StatementDecision
 func masksOf(d *rego.StatementDecision) map[string]rewrite.Mask {
 	masks := make(map[string]rewrite.Mask, len(d.Masks))
 	for column, fn := range d.Masks {
-		masks[column] = rewrite.Mask{Function: fn.Name, Args: fn.Args}
+		masks[column] = rewrite.Mask{Function: fn.Name, Args: fn.Args, Written: fn.Written}
 	}
 	return masks
 }
@@ -295,12 +302,14 @@ func filteredTables(d *rego.StatementDecision) []string {
 
 // behind makes anew the text that the name used by a statement stands for, and
 // refuses unless it is what the server has under that name.
-func (j *judged) behind(n *named, d *rego.StatementDecision) (*rewrite.Result, *Refusal) {
+func (j *judged) behind(n *named, d *rego.StatementDecision, beside map[string]rewrite.Mask, seen bool) (*rewrite.Result, *Refusal) {
 	qualify := j.at.qualify
 	if n.cursor {
 		qualify = n.qualified // its names were resolved when it was declared
 	}
-	result, err := rewrite.Statement(rewriting(n.parsed.analysis, n.snapshot, d, qualify))
+	request := rewriting(n.parsed.analysis, n.snapshot, d, qualify)
+	request.Beside, request.Seen = beside, seen
+	result, err := rewrite.Statement(request)
 	if err != nil {
 		return nil, refusalOf(err)
 	}

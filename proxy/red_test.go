@@ -39,7 +39,7 @@ func TestViolationsDoNotQuoteMaskedColumns(t *testing.T) {
 		"update people set name = null where id = 1",
 		"update people set name = $1 where id = 1",
 		"delete from people where id = 1",
-		"insert into people values (1, 'eve', 'eve@secret.example')",
+		"insert into people (id, name) values (1, 'eve')",
 	} {
 		args := []any{}
 		if strings.Contains(sql, "$1") {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/catalog"
 	"github.com/sallyport/sallyport/internal/query"
+	"github.com/sallyport/sallyport/internal/rewrite"
 	"github.com/sallyport/sallyport/rego"
 )
 
@@ -169,8 +170,9 @@ func newParsed(st *query.Statement, a *query.Analysis) *parsed {
 	return p
 }
 
-// exposed is the statement as if it touched each column of its relations: what a
-// violated constraint quotes is whole rows.
+// exposed is the statement as if it touched each column of its relations, and of those
+// that its writes are checked against: what a violated constraint quotes is whole rows,
+// and that it is violated tells of them.
 func exposed(a *query.Analysis, s *catalog.Snapshot) *rego.Statement {
 	out := regoStatement(a.Shape, a.Setting)
 	out.Protocol = "simple"
@@ -178,17 +180,22 @@ func exposed(a *query.Analysis, s *catalog.Snapshot) *rego.Statement {
 	for _, c := range out.Columns {
 		listed[c.ID] = true
 	}
-	for _, t := range a.Shape.Tables {
-		r := s.Relation(t.Schema, t.Name)
+	add := func(r *catalog.Relation, via string) {
 		if r == nil {
-			continue
+			return
 		}
 		for _, c := range r.Columns {
 			if id := r.ID() + "." + catalog.QuoteIdent(c.Name); !listed[id] {
 				listed[id] = true
-				out.Columns = append(out.Columns, rego.Column{ID: id, Table: r.ID(), Name: c.Name, Uses: []string{"derived"}, Via: t.Via})
+				out.Columns = append(out.Columns, rego.Column{ID: id, Table: r.ID(), Name: c.Name, Uses: []string{"derived"}, Via: via})
 			}
 		}
+	}
+	for _, t := range a.Shape.Tables {
+		add(s.Relation(t.Schema, t.Name), t.Via)
+	}
+	for _, r := range rewrite.Beside(a, s) {
+		add(r, "")
 	}
 	return out
 }

@@ -76,6 +76,8 @@ type Reason struct {
 type MaskFunction struct {
 	Name string
 	Args map[string]any
+	// Written: writes may tell of the values, by what constraints say.
+	Written bool
 }
 
 // Limits bound what one statement may yield. Nil and zero: no limit.

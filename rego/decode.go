@@ -163,6 +163,15 @@ func decodeStatement(v ast.Value, by made) (*StatementDecision, error) {
 		Policies: o.texts("policies"),
 		Rules:    by.rules, Generation: by.generation, Revision: by.revision,
 	}
+	for _, column := range o.texts("written") {
+		f, masked := d.Masks[column]
+		if !masked {
+			o.fail(".written: %s has no mask", column)
+			continue
+		}
+		f.Written = true
+		d.Masks[column] = f
+	}
 	raw := rawFilters(o)
 	if by.filtered && raw == nil {
 		o.fail(".filters is missing: policies say statement.filter, and the bundle's package sallyport does not ask for it")

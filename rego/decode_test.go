@@ -11,7 +11,7 @@ import (
 const goodStatement = `{
 	"effect": "require_approval",
 	"reasons": {{"policy": "b", "message": "m", "approvers": ["y", "x"], "max_wait": "2m", "severity": "high"}, {"policy": "a", "message": "n"}},
-	"masks": {"public.t.c": {"partial": {"keep_last": 4, "char": "x", "ratio": 0.5}}},
+	"masks": {"public.t.c": {"partial": {"keep_last": 4, "char": "x", "ratio": 0.5}}}, "written": {"public.t.c"},
 	"limits": {"rows": 10, "bytes": 0, "duration": "90s"},
 	"approval": {"approvers": {"y", "x"}, "max_wait": "2m"},
 	"record": true, "binding": "one", "policies": {"b", "a"},
@@ -26,7 +26,7 @@ func TestDecodeStatement(t *testing.T) {
 	switch {
 	case d.Effect != RequireApproval, d.Generation != 3, d.Revision != "r", d.Rules[0] != "x/y", d.Binding != "one", !d.Record:
 	case len(d.Reasons) != 2, d.Reasons[0].Policy != "a", d.Reasons[1].Approvers[0] != "x", d.Reasons[1].MaxWait != "2m":
-	case d.Masks["public.t.c"].Name != "partial", args["keep_last"] != int64(4), args["char"] != "x", args["ratio"] != 0.5:
+	case d.Masks["public.t.c"].Name != "partial", !d.Masks["public.t.c"].Written, args["keep_last"] != int64(4), args["char"] != "x", args["ratio"] != 0.5:
 	case *d.Limits.Rows != 10, *d.Limits.Bytes != 0, d.Limits.Duration != 90*time.Second:
 	case d.Approval.MaxWait != 2*time.Minute, len(d.Approval.Approvers) != 2, d.Policies[0] != "a":
 	default:
@@ -38,6 +38,8 @@ func TestDecodeStatement(t *testing.T) {
 func TestDecodeStatementRefuses(t *testing.T) {
 	for _, c := range []struct{ old, new, complaint string }{
 		{`"effect": "require_approval"`, `"effect": "permit"`, "effect"},
+		{`"written": {"public.t.c"}`, `"written": {"public.t.d"}`, "written"},
+		{`"written": {"public.t.c"}`, `"written": true`, "written"},
 		{`"effect": "require_approval"`, `"effect": ""`, "effect"},
 		{`"effect": "require_approval"`, `"effect": true`, "want a string"},
 		{`"effect": "require_approval",`, ``, "effect"},

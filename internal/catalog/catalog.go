@@ -23,23 +23,24 @@ const (
 
 // Relation is a row of pg_class with its columns.
 type Relation struct {
-	OID        OID
-	Schema     string
-	Name       string
-	Kind       Kind
-	Temporary  bool
-	RowType    OID       // its composite type
-	OfType     OID       // of a typed table: the type it was made OF
-	Columns    []*Column // in order of attribute number, without dropped ones; none for indexes
-	Index      bool      // an index, of Kind Unknown
-	Definition string    // of views: the SELECT, names qualified (search_path was empty when it was read)
-	PrimaryKey []int16   // attribute numbers, nil when there is none that holds at every moment
-	Parents    []OID     // inheritance and partitioning
-	Children   []OID
-	Effects    []Effect  // what writes run, of users' making
-	Rules      []Rule    // on writes
-	Cascades   []Cascade // of foreign keys that refer to it
-	Access     Access
+	OID         OID
+	Schema      string
+	Name        string
+	Kind        Kind
+	Temporary   bool
+	RowType     OID       // its composite type
+	OfType      OID       // of a typed table: the type it was made OF
+	Columns     []*Column // in order of attribute number, without dropped ones; none for indexes
+	Index       bool      // an index, of Kind Unknown
+	Definition  string    // of views: the SELECT, names qualified (search_path was empty when it was read)
+	PrimaryKey  []int16   // attribute numbers, nil when there is none that holds at every moment
+	Parents     []OID     // inheritance and partitioning
+	Children    []OID
+	Effects     []Effect  // what writes run, of users' making
+	Rules       []Rule    // on writes
+	Cascades    []Cascade // of foreign keys that refer to it
+	Access      Access
+	Constraints []Constraint
 	// PartitionKey: attribute numbers, 0 for an expression; nil unless partitioned.
 	PartitionKey []int16
 
@@ -112,6 +113,7 @@ type Column struct {
 	NotNull   bool
 	Generated bool
 	Readable  bool    // the role may SELECT it by a grant of the column
+	Default   bool    // a new row that gives it no value gets one that can be known beforehand
 	MadeOf    []int16 // the columns of its table it is computed from, when generated or kept by tsvector_update_trigger
 
 	id string // made when it was loaded

@@ -96,7 +96,7 @@ func read(ctx context.Context, tx querier) (*Snapshot, error) {
 		{"inheritance", l.inheritance}, {"primary keys", l.primaryKeys}, {"types", l.types},
 		{"ranges", l.ranges}, {"functions", l.functions}, {"functions' bodies", l.bodies}, {"operators", l.operators}, {"casts", l.casts},
 		{"comparisons", l.comparisons}, {"collations", l.collations},
-		{"effects of writes", l.effects}, {"comparable types", l.comparable}, {"privileges", l.access},
+		{"effects of writes", l.effects}, {"constraints", l.constraints}, {"defaults", l.defaults}, {"comparable types", l.comparable}, {"privileges", l.access},
 	}
 	for _, step := range steps {
 		if err := step.read(); err != nil {

@@ -3,8 +3,8 @@ package catalog
 import "strings"
 
 // watched are the catalog tables whose changes make a new snapshot.
-var watched = strings.Fields(`pg_amop pg_amproc pg_attribute pg_auth_members pg_cast pg_class pg_constraint pg_index pg_inherits pg_namespace pg_opclass
-	pg_operator pg_proc pg_range pg_rewrite pg_type`)
+var watched = strings.Fields(`pg_amop pg_amproc pg_attrdef pg_attribute pg_auth_members pg_cast pg_class pg_constraint pg_index pg_inherits
+	pg_namespace pg_opclass pg_operator pg_policy pg_proc pg_range pg_rewrite pg_trigger pg_type`)
 
 // writtenQuery sums how many rows of them have ever been written.
 var writtenQuery = "SELECT " + perTable(" + ", `pg_catalog.pg_stat_get_tuples_inserted('pg_catalog.%'::pg_catalog.regclass) +

@@ -111,6 +111,8 @@ type Scan struct {
 	System   []string          // system columns referenced: ctid, xmin, tableoid…
 	Locked   bool              // under FOR UPDATE and its like
 	Sampled  bool              // TABLESAMPLE
+	// Copied: the relation is named by COPY TO, which reads these columns of it alone.
+	Copied []*catalog.Column
 	// GroupedByKey: columns neither grouped nor aggregated are legal only because the
 	// primary key is grouped by, which a subquery would lose; nil when there are none.
 	GroupedByKey *KeyGroup
@@ -151,8 +153,17 @@ type Target struct {
 	Refs      []*TargetRef       // where its columns are read, and can be read masked
 	Inferred  []*catalog.Column  // named by ON CONFLICT (…), which tells which index is meant and reads nothing
 	Inserts   bool               // there may be new rows
-	Assigned  []*catalog.Column  // columns given values, other than their own
-	given     map[*catalog.Column]bool
+	Inserted  []*catalog.Column  // columns that new rows are given
+	Sets      []*Set             // how rows that are there are changed, one for each list of SET
+	Deletes   bool
+	set       *Set // the one being looked at
+}
+
+// Set is a list of columns that SET gives values.
+type Set struct {
+	Columns []*catalog.Column // given values other than their own
+	Kept    []*catalog.Column // some of these, which may keep what they have
+	Null    []*catalog.Column // some of these, set to a plain NULL
 }
 
 // TargetRef is one place in a statement that reads a column of its target, or

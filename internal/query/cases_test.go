@@ -235,7 +235,15 @@ func tellTarget(t *Target, line func(name, format string, args ...any)) {
 		}
 		return strings.Join(names, " ")
 	}
-	line("target", "%s(%s)%s", t.Relation.ID(), columnNames(t.Assigned), map[bool]string{true: " inserts"}[t.Inserts])
+	inserts := ""
+	if t.Inserts {
+		inserts = " inserts (" + columnNames(t.Inserted) + ")"
+	}
+	line("target", "%s%s%s", t.Relation.ID(), inserts, map[bool]string{true: " deletes"}[t.Deletes])
+	for _, set := range t.Sets {
+		line("sets", "%s", columnNames(set.Columns))
+		line("keeps", "%s", columnNames(set.Kept))
+	}
 	if len(t.Inferred) > 0 {
 		line("inferred", "%s", columnNames(t.Inferred))
 	}

@@ -2,6 +2,8 @@ package query
 
 import (
 	pg_query "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/sallyport/sallyport/internal/catalog"
 )
 
 // copy analyses COPY. Only the client's end of it may be a file.
@@ -57,27 +59,33 @@ func (s *state) copyOut(st *pg_query.CopyStmt) {
 	if r == nil {
 		return
 	}
-	e := &rangeEntry{base: r, target: true, columns: relationColumns(r), alias: r.Name}
-	s.reading("COPY", func() {
-		for _, name := range s.copied(st, e) {
-			if i := e.find(name); i >= 0 {
-				s.mark(s.column(e, i), projected)
-			} else {
-				s.unresolved("column " + quoted(name) + " of " + quoted(r.Name))
-			}
+	scan := &Scan{Node: st.Relation, Relation: r, columns: map[*catalog.Column]bool{}, Lineage: s.lineage(r)}
+	s.out.Scans = append(s.out.Scans, scan)
+	e := &rangeEntry{scan: scan, base: r, columns: relationColumns(r), alias: r.Name}
+	for _, name := range s.copied(st, e) {
+		i := e.find(name)
+		if i < 0 {
+			s.unresolved("column " + quoted(name) + " of " + quoted(r.Name))
+			continue
 		}
-	})
+		s.mark(s.column(e, i), projected)
+		scan.Copied = append(scan.Copied, e.columns[i].col)
+	}
 }
 
+// copied lists the columns that COPY is about: those named, else all but generated
+// ones.
 func (s *state) copied(st *pg_query.CopyStmt, e *rangeEntry) []string {
 	if columns, ok := names(st.Attlist); !ok {
 		s.unresolved("columns of COPY")
 	} else if len(columns) > 0 {
 		return columns
 	}
-	columns := make([]string, len(e.columns))
-	for i, c := range e.columns {
-		columns[i] = c.name
+	columns := make([]string, 0, len(e.columns))
+	for _, c := range e.columns {
+		if c.col == nil || !c.col.Generated {
+			columns = append(columns, c.name)
+		}
 	}
 	return columns
 }

@@ -19,7 +19,7 @@ func (s *state) target(st any, rv *pg_query.RangeVar, access string) *rangeEntry
 	}
 	s.touchRows(r, !rv.Inh, access)
 	e := &rangeEntry{base: r, target: true, only: !rv.Inh, columns: relationColumns(r),
-		dml: &Target{Node: rv, Relation: r, Statement: st, Lineage: s.lineage(r), Inserts: access == "insert"}}
+		dml: &Target{Node: rv, Relation: r, Statement: st, Lineage: s.lineage(r), Inserts: access == "insert", Deletes: access == "delete"}}
 	s.out.Targets = append(s.out.Targets, e.dml)
 	if rv.Alias == nil {
 		e.schema = r.Schema
@@ -70,7 +70,11 @@ func (s *state) insert(st *pg_query.InsertStmt, outer *scope, ctes *cteScope) []
 	}
 	columns := s.inserted(st, target, len(source))
 	for i, name := range columns {
-		s.write(target, name)
+		if nothing(st.SelectStmt, i) {
+			s.writeBack(target, name)
+		} else {
+			s.write(target, name)
+		}
 		if i < len(source) {
 			s.assign(target, name, indirection(st.Cols, i), source[i].value)
 		}
@@ -81,6 +85,18 @@ func (s *state) insert(st *pg_query.InsertStmt, outer *scope, ctes *cteScope) []
 		s.onConflict(st.OnConflictClause, target, sc, columns, source)
 	}
 	return s.returning(st.ReturningList, sc, "RETURNING of INSERT")
+}
+
+// nothing reports whether all rows of a VALUES list give the i-th column NULL, or none.
+func nothing(source *pg_query.Node, i int) bool {
+	lists := source.GetSelectStmt().GetValuesLists()
+	for _, node := range lists {
+		items := node.GetList().GetItems()
+		if i >= len(items) || !items[i].GetAConst().GetIsnull() && items[i].GetSetToDefault() == nil {
+			return false
+		}
+	}
+	return len(lists) > 0
 }
 
 // inserted lists the columns an INSERT gives values: those named, else the first
@@ -177,6 +193,11 @@ func (s *state) indexElement(elem *pg_query.IndexElem, sc *scope, u uses) {
 
 // set analyses SET column = expression.
 func (s *state) set(list []*pg_query.Node, target *rangeEntry, sc *scope) {
+	if target.dml != nil {
+		target.dml.set = &Set{}
+		target.dml.Sets = append(target.dml.Sets, target.dml.set)
+		defer func() { target.dml.set = nil }()
+	}
 	for _, node := range list {
 		t := node.GetResTarget()
 		if t == nil {
@@ -216,6 +237,9 @@ func (s *state) setColumn(t *pg_query.ResTarget, target *rangeEntry, sc *scope) 
 	}
 	if column == nil || target.dml == nil || len(t.Indirection) > 0 || !s.keep(target, column, t.Val, v, target.dml.Refs[before:]) {
 		s.write(target, t.Name)
+		if column != nil && target.dml != nil && t.Val.GetAConst().GetIsnull() {
+			target.dml.set.Null = append(target.dml.set.Null, column)
+		}
 		return
 	}
 	s.writeBack(target, t.Name)
@@ -287,7 +311,7 @@ func (s *state) merge(st *pg_query.MergeStmt, outer *scope, ctes *cteScope) []ou
 	}
 	target := s.target(st, st.Relation, "read")
 	if target.dml != nil {
-		target.dml.Inserts = contains(access, "insert")
+		target.dml.Inserts, target.dml.Deletes = contains(access, "insert"), contains(access, "delete")
 		s.touchRows(target.base, target.only, access...)
 	}
 	sc := s.beside(target, []*pg_query.Node{st.SourceRelation}, outer, ctes)

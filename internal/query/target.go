@@ -1,6 +1,8 @@
 package query
 
 import (
+	"slices"
+
 	pg_query "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/sallyport/sallyport/internal/catalog"
@@ -105,14 +107,16 @@ func qualifier(c *visibleColumn, sc *scope) []string {
 
 // assign notes that SET or INSERT gives a column of the target a value.
 func (t *Target) assign(c *catalog.Column) {
-	if t == nil || c == nil || t.given[c] {
+	if t == nil || c == nil {
 		return
 	}
-	if t.given == nil {
-		t.given = map[*catalog.Column]bool{}
+	list := &t.Inserted
+	if t.set != nil {
+		list = &t.set.Columns
 	}
-	t.given[c] = true
-	t.Assigned = append(t.Assigned, c)
+	if !slices.Contains(*list, c) {
+		*list = append(*list, c)
+	}
 }
 
 // keep marks the references of SET's right side through which the column's own value
@@ -128,6 +132,7 @@ func (s *state) keep(target *rangeEntry, c *catalog.Column, source *pg_query.Nod
 	for _, ref := range refs {
 		if ref.Column == c && own[ref.Node] {
 			ref.Kept = true
+			target.dml.set.Kept = append(target.dml.set.Kept, c)
 		}
 	}
 	return len(refs) == 1 && refs[0].Kept && source.GetColumnRef() == refs[0].Node

@@ -77,13 +77,13 @@ const nastyTypes = `CREATE SCHEMA pgtest;
 
 // someMasks are masks with ordinary and extreme parameters.
 var someMasks = []Mask{
-	{"null", nil}, {"redact", nil}, {"replace", map[string]any{"value": nil}},
-	{"hash", nil}, {"hash", map[string]any{"length": 8, "salt": `\'"%s`}},
-	{"email", nil}, {"partial", nil}, {"partial", map[string]any{"keep_first": 1, "keep_last": 2.0, "char": "\\"}},
-	{"partial", map[string]any{"keep_last": 1000, "char": "•"}},
-	{"round", nil}, {"round", map[string]any{"digits": -1}}, {"round", map[string]any{"digits": 15}}, {"round", map[string]any{"digits": -15}},
-	{"truncate", nil}, {"truncate", map[string]any{"digits": -2, "unit": "month"}}, {"truncate", map[string]any{"unit": "century"}},
-	{"truncate", map[string]any{"unit": "second"}}, {"truncate", map[string]any{"unit": "week"}},
+	{Function: "null"}, {Function: "redact"}, {Function: "replace", Args: map[string]any{"value": nil}},
+	{Function: "hash"}, {Function: "hash", Args: map[string]any{"length": 8, "salt": `\'"%s`}},
+	{Function: "email"}, {Function: "partial"}, {Function: "partial", Args: map[string]any{"keep_first": 1, "keep_last": 2.0, "char": "\\"}},
+	{Function: "partial", Args: map[string]any{"keep_last": 1000, "char": "•"}},
+	{Function: "round"}, {Function: "round", Args: map[string]any{"digits": -1}}, {Function: "round", Args: map[string]any{"digits": 15}}, {Function: "round", Args: map[string]any{"digits": -15}},
+	{Function: "truncate"}, {Function: "truncate", Args: map[string]any{"digits": -2, "unit": "month"}}, {Function: "truncate", Args: map[string]any{"unit": "century"}},
+	{Function: "truncate", Args: map[string]any{"unit": "second"}}, {Function: "truncate", Args: map[string]any{"unit": "week"}},
 }
 
 // TestMasksOnAnyType holds each mask on each type to the rules of masking: immutable,
@@ -197,7 +197,7 @@ func TestBadMasks(t *testing.T) {
 		if err := json.Unmarshal([]byte(c.args), &args); err != nil {
 			t.Fatal(err)
 		}
-		got, err := masked(r, r.Column(c.column), Mask{c.function, args}, d.snapshot)
+		got, err := masked(r, r.Column(c.column), Mask{Function: c.function, Args: args}, d.snapshot)
 		if err == nil || err.Error() != c.want {
 			t.Errorf("%s %s on %s: got %q, %v\nwant %s", c.function, c.args, c.column, got, err, c.want)
 		}
@@ -222,7 +222,7 @@ func TestReplaceTakes(t *testing.T) {
 		{"d", "2000-12-31", `"2000-12-31"`}, {"s", "2000-12-31T01:02:03", `"2000-12-31 01:02:03"`}, {"z", "2000-12-31T01:02:03+02:00", `"2000-12-31 08:02:03+09"`},
 		{"j", "x", "NULL"}, {"t", nil, "NULL"},
 	} {
-		expression, err := masked(r, r.Column(c.column), Mask{"replace", map[string]any{"value": c.value}}, d.snapshot)
+		expression, err := masked(r, r.Column(c.column), Mask{Function: "replace", Args: map[string]any{"value": c.value}}, d.snapshot)
 		if err != nil {
 			t.Errorf("%v in %s: %v", c.value, c.column, err)
 			continue
@@ -256,26 +256,26 @@ func TestMasksOfEveryShortText(t *testing.T) {
 		mask Mask
 		want func(x string, runes []rune) string
 	}{
-		"email":   {Mask{"email", nil}, email},
-		"partial": {Mask{"partial", nil}, func(_ string, runes []rune) string { return stars(len(runes)) }},
-		"partial first": {Mask{"partial", map[string]any{"keep_first": 2.0}}, func(_ string, runes []rune) string {
+		"email":   {Mask{Function: "email"}, email},
+		"partial": {Mask{Function: "partial"}, func(_ string, runes []rune) string { return stars(len(runes)) }},
+		"partial first": {Mask{Function: "partial", Args: map[string]any{"keep_first": 2.0}}, func(_ string, runes []rune) string {
 			if len(runes) <= 2 {
 				return stars(len(runes))
 			}
 			return string(runes[:2]) + stars(len(runes)-2)
 		}},
-		"partial both": {Mask{"partial", map[string]any{"keep_first": 1.0, "keep_last": 2.0}}, func(_ string, runes []rune) string {
+		"partial both": {Mask{Function: "partial", Args: map[string]any{"keep_first": 1.0, "keep_last": 2.0}}, func(_ string, runes []rune) string {
 			if len(runes) <= 3 {
 				return stars(len(runes))
 			}
 			return string(runes[:1]) + stars(len(runes)-3) + string(runes[len(runes)-2:])
 		}},
-		"hash": {Mask{"hash", nil}, func(x string, _ []rune) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(x))) }},
-		"salted hash": {Mask{"hash", map[string]any{"salt": `s\'`, "length": 9.0}}, func(x string, _ []rune) string {
+		"hash": {Mask{Function: "hash"}, func(x string, _ []rune) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(x))) }},
+		"salted hash": {Mask{Function: "hash", Args: map[string]any{"salt": `s\'`, "length": 9.0}}, func(x string, _ []rune) string {
 			return fmt.Sprintf("%x", sha256.Sum256([]byte(`s\'`+x)))[:9]
 		}},
-		"partial of many":        {Mask{"partial", map[string]any{"keep_first": 4.0, "keep_last": 1000.0}}, func(_ string, runes []rune) string { return stars(len(runes)) }},
-		"email on an old server": {Mask{"email", nil}, email},
+		"partial of many":        {Mask{Function: "partial", Args: map[string]any{"keep_first": 4.0, "keep_last": 1000.0}}, func(_ string, runes []rune) string { return stars(len(runes)) }},
+		"email on an old server": {Mask{Function: "email"}, email},
 	} {
 		snapshot := *d.snapshot
 		if strings.Contains(name, "old server") {

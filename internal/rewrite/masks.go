@@ -26,6 +26,9 @@ import (
 type Mask struct {
 	Function string
 	Args     map[string]any // as they come out of JSON
+	// Written: writes may tell of the values, by what constraints say. The policy
+	// takes the risk.
+	Written bool
 }
 
 // strictness orders masks by how much they hide: where several apply, the first wins.
@@ -34,9 +37,11 @@ var strictness = []string{"null", "redact", "replace", "hash", "email", "partial
 // stricter returns the one that hides more. A function nobody knows wins, so that it
 // is refused.
 func stricter(a, b Mask) Mask {
+	written := a.Written && b.Written
 	if slices.Index(strictness, b.Function) < slices.Index(strictness, a.Function) {
-		return b
+		a = b
 	}
+	a.Written = written
 	return a
 }
 

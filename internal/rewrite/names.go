@@ -84,7 +84,7 @@ func (w *writer) dropSchemas(scans []*maskedScan) error {
 	ofTarget := map[int32]bool{} // which stays a table
 	for _, target := range w.r.Analysis.Targets {
 		for _, ref := range target.Refs {
-			ofTarget[w.columnAt[ref.Node]] = true
+			ofTarget[w.at(ref.Node)] = true
 		}
 	}
 	for _, ref := range w.deep {

@@ -71,6 +71,9 @@ func (m maskSet) plan(r Request) ([]*maskedScan, []*maskedRef, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := m.checkExplain(r.Analysis); err != nil {
+		return nil, nil, err
+	}
 	return scans, refs, m.checkCovered(r.Analysis)
 }
 
@@ -81,7 +84,9 @@ func (m maskSet) scan(scan *query.Scan, r Request, filters *filterSet) (*maskedS
 		return nil, err
 	}
 	masked := &maskedScan{Scan: scan, columns: exposed(scan), where: where}
-	if scan.Relation.Kind == catalog.View && m.throughViews(r.Analysis) {
+	if scan.Copied != nil {
+		masked.columns = scan.Copied
+	} else if scan.Relation.Kind == catalog.View && m.throughViews(r.Analysis) {
 		masked.view, masked.first = m.definition(r, scan)
 	}
 	for _, c := range masked.columns {
@@ -109,6 +114,8 @@ func (m maskSet) scan(scan *query.Scan, r Request, filters *filterSet) (*maskedS
 	}
 	table := scan.Relation.ID()
 	switch {
+	case scan.Copied != nil:
+		return masked, copyable(scan)
 	case len(scan.System) > 0:
 		return nil, refusal(masked.first, fmt.Sprintf("cannot be read together with %s of %s", list(scan.System), table),
 			"Leave the system column out, or leave the masked column out.")
@@ -299,12 +306,15 @@ func unmaskable(n *pg_query.Node) string {
 	case *pg_query.Node_DeclareCursorStmt:
 		return unmaskable(n.DeclareCursorStmt.Query)
 	case *pg_query.Node_CopyStmt:
-		if n.CopyStmt.IsFrom || n.CopyStmt.Query == nil {
-			return "COPY"
+		if n.CopyStmt.Query != nil {
+			return unmaskable(n.CopyStmt.Query)
 		}
-		return unmaskable(n.CopyStmt.Query)
+		if n.CopyStmt.IsFrom {
+			return "COPY FROM"
+		}
+		return ""
 	case *pg_query.Node_ExplainStmt:
-		return "EXPLAIN"
+		return unmaskable(n.ExplainStmt.Query)
 	case *pg_query.Node_PrepareStmt:
 		return unmaskable(n.PrepareStmt.Query)
 	case *pg_query.Node_CreateTableAsStmt:

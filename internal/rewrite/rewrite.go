@@ -19,6 +19,8 @@ type Request struct {
 	Snapshot *catalog.Snapshot   // that the analysis was made with
 	Masks    map[string]Mask     // by column id, schema.table.column
 	Filters  map[string][]Filter // by table id, schema.table; a row is shown that satisfies all
+	Beside   map[string]Mask     // of columns that it does not touch, in what its writes are checked against; see Beside
+	Seen     bool                // a person sees exactly this statement before it runs
 	Qualify  bool                // the server could resolve relation names otherwise than the analysis did
 
 	depth int    // of views in views, when it asks for a view's definition
@@ -49,9 +51,15 @@ func Statement(r Request) (*Result, error) {
 	if r.Analysis.Refusal != nil {
 		return nil, r.Analysis.Refusal
 	}
+	if err := checkWrites(r); err != nil {
+		return nil, err
+	}
 	result := &Result{SQL: r.Analysis.Statement.Text}
 	if len(r.Masks) == 0 && len(r.Filters) == 0 && !r.Qualify {
 		return result, nil
+	}
+	if r.Analysis.Shape.Explain != nil {
+		r.Masks = withoutSalts(r.Masks)
 	}
 	masks := spread(r.Masks, r.Snapshot)
 	result.Fence = fence(r, masks)
@@ -59,13 +67,15 @@ func Statement(r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(scans) == 0 && len(refs) == 0 && !r.Qualify {
+	quiet := masks.explained(r.Analysis)
+	if len(scans) == 0 && len(refs) == 0 && !r.Qualify && !quiet {
 		return result, nil
 	}
 	w, err := newWriter(r, scans)
 	if err != nil {
 		return nil, err
 	}
+	w.quiet = quiet
 	if err := w.write(scans, refs); err != nil {
 		return nil, err
 	}

@@ -69,8 +69,9 @@ func (m maskSet) ofTarget(target *query.Target, c *catalog.Column) (Mask, bool) 
 
 // refer puts masks in the place of a reference.
 func (w *writer) refer(ref *maskedRef) error {
-	holders := w.columns[w.columnAt[ref.Node]]
-	first := w.tokens.at(w.columnAt[ref.Node])
+	at := w.at(ref.Node)
+	holders := w.columns[at]
+	first := w.tokens.at(at)
 	last := w.tokens.dotted(first, len(ref.Node.Fields))
 	if ref.Column == nil && len(ref.Node.Fields) == 1 {
 		last = first
@@ -86,7 +87,7 @@ func (w *writer) refer(ref *maskedRef) error {
 	if err != nil {
 		return err
 	}
-	names := w.unnamed[w.columnAt[ref.Node]]
+	names := w.unnamed[at]
 	w.edit(start, end, w.spaceBefore(start)+text)
 	before := make([]string, len(names))
 	for i, list := range names {
@@ -96,6 +97,14 @@ func (w *writer) refer(ref *maskedRef) error {
 		holder.Node = node.Node
 	}
 	return w.keepName(names, before)
+}
+
+// at is where a reference of the judged tree stands in the text, -1 if nowhere.
+func (w *writer) at(judged *pg_query.ColumnRef) int32 {
+	if own := w.refs[judged]; own != nil {
+		return own.Location
+	}
+	return -1
 }
 
 // maskAt writes the mask of a column as an expression over what refers to it, and
@@ -177,7 +186,7 @@ func (w *writer) expand(ref *maskedRef, first, last int) error {
 		items = append(items, &pg_query.Node{Node: &pg_query.Node_ResTarget{ResTarget: item}})
 	}
 	w.edit(start, end, w.spaceBefore(start)+strings.Join(texts, ", "))
-	return w.replaceItem(w.columnAt[ref.Node], items)
+	return w.replaceItem(w.at(ref.Node), items)
 }
 
 // replaceItem puts items in the place of one that is a reference.

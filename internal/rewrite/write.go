@@ -26,14 +26,15 @@ type writer struct {
 	deep  []*pg_query.ColumnRef          // of names with a schema: schema.table.column
 	parts map[*pg_query.Node]*query.Part // the subqueries, by their trees
 	edits []edit
+	quiet bool // what EXPLAIN estimates is not shown
 
 	// By where they stand in text, since the tree holds the source of SET (a, b) = …
 	// once for each column: what holds a reference, the items of lists without a name
 	// that it stands in, and what holds a relation's name.
-	columns  map[int32][]*pg_query.Node
-	unnamed  map[int32][]*pg_query.ResTarget
-	holders  map[int32][]*pg_query.Node
-	columnAt map[*pg_query.ColumnRef]int32 // of references of the judged tree
+	columns map[int32][]*pg_query.Node
+	unnamed map[int32][]*pg_query.ResTarget
+	holders map[int32][]*pg_query.Node
+	refs    map[*pg_query.ColumnRef]*pg_query.ColumnRef // by those of the judged tree
 }
 
 // place is where a relation of the judged tree stands in the writer's.
@@ -45,7 +46,7 @@ type place struct {
 
 func newWriter(r Request, scans []*maskedScan) (*writer, error) {
 	w := &writer{r: r, text: r.Analysis.Statement.Text, places: map[*pg_query.RangeVar]place{}, aliases: map[*pg_query.RangeVar]*pg_query.Alias{},
-		own: map[any]any{}, columns: map[int32][]*pg_query.Node{}, unnamed: map[int32][]*pg_query.ResTarget{}, holders: map[int32][]*pg_query.Node{}, columnAt: map[*pg_query.ColumnRef]int32{}}
+		own: map[any]any{}, columns: map[int32][]*pg_query.Node{}, unnamed: map[int32][]*pg_query.ResTarget{}, holders: map[int32][]*pg_query.Node{}, refs: map[*pg_query.ColumnRef]*pg_query.ColumnRef{}}
 	for _, scan := range scans {
 		if group := scan.GroupedByKey; group != nil {
 			w.own[group.Select] = nil
@@ -55,6 +56,9 @@ func newWriter(r Request, scans []*maskedScan) (*writer, error) {
 		}
 	}
 	w.tree = r.Analysis.Statement.Copy(w.place)
+	if len(r.Analysis.Targets) > 0 {
+		walk(w.tree, w.hold)
+	}
 	var err error
 	if w.tokens, err = scanTokens(w.text); err != nil {
 		return nil, err
@@ -84,15 +88,12 @@ func (w *writer) place(judged, own any) {
 			w.deep = append(w.deep, ref)
 		}
 		if len(w.r.Analysis.Targets) > 0 {
-			w.columnAt[judged] = ref.Location
+			w.refs[judged] = ref
 		}
 	case *pg_query.Node:
 		node, ok := own.(*pg_query.Node)
 		if !ok {
 			return
-		}
-		if len(w.r.Analysis.Targets) > 0 {
-			w.hold(node)
 		}
 		if rv := judged.GetRangeTableSample().GetRelation().GetRangeVar(); rv != nil {
 			w.places[rv] = place{holder: node, sample: node.GetRangeTableSample()}
@@ -152,6 +153,11 @@ func (w *writer) write(scans []*maskedScan, refs []*maskedRef) error {
 			return err
 		}
 	}
+	if explained := w.tree.GetExplainStmt(); explained != nil && (w.quiet || len(scans)+len(refs) > 0) {
+		if err := w.withoutCosts(explained); err != nil {
+			return err
+		}
+	}
 	slices.SortStableFunc(w.edits, func(a, b edit) int { return a.start - b.start })
 	return nil
 }
@@ -181,6 +187,9 @@ func (w *writer) verified() (string, error) {
 
 // mask puts a subquery in the place of a relation.
 func (w *writer) mask(scan *maskedScan) error {
+	if scan.Copied != nil {
+		return w.copyQuery(scan)
+	}
 	p, ok := w.places[scan.Node]
 	if !ok || p.holder == nil {
 		return internal("the place of " + scan.Relation.ID() + " was not found")

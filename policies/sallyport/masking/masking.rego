@@ -21,13 +21,16 @@ strictness := {
 # scope: document
 # description: |
 #   A mask is written {"column": id, "with": fn}, with fn a name ("redact") or an
-#   object of one name and its parameters ({"partial": {"keep_last": 4}}).
+#   object of one name and its parameters ({"partial": {"keep_last": 4}}). With
+#   "written": true writes may tell of the values, by what constraints say.
 normalize(mask) := {"column": mask.column, "fn": mask["with"], "args": {}} if {
+	is_boolean(object.get(mask, "written", false))
 	strictness[mask["with"]]
 	is_string(mask.column)
 }
 
 normalize(mask) := {"column": mask.column, "fn": fn, "args": args} if {
+	is_boolean(object.get(mask, "written", false))
 	is_string(mask.column)
 	is_object(mask["with"])
 	count(mask["with"]) == 1

@@ -25,6 +25,7 @@ decision := {
 	"effect": effect,
 	"reasons": reasons,
 	"masks": masks,
+	"written": written,
 	"filters": filters,
 	"limits": limits,
 	"approval": approval,
@@ -282,6 +283,22 @@ masks := masking.strictest({mask |
 })
 
 touched contains column.id if some column in input.statement.columns
+
+# METADATA
+# scope: document
+# description: |
+#   Masked columns that writes may tell of, by what constraints say. Every policy that
+#   masks the column takes the risk.
+written contains column if {
+	some column, _ in masks
+	not column in withheld
+}
+
+withheld contains raw.column if {
+	some name in bindings.policies
+	some raw in data.policy[name].statement.mask
+	object.get(raw, "written", false) != true
+}
 
 # METADATA
 # scope: document

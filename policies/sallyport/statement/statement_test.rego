@@ -452,3 +452,27 @@ test_filters_that_are_not_understood_deny[why] if {
 	}
 	decide(agent, one, {"one": {"statement": {"allow": true, "filter": said}}}).effect == "deny"
 }
+
+# Whether writes may tell of a masked column is every policy's to say that masks it.
+test_written_takes_all[why] if {
+	some why, [first, second, written] in {
+		"nobody": [{}, {}, set()],
+		"one of two": [{"written": true}, {}, set()],
+		"both": [{"written": true}, {"written": true}, {"public.t.c"}],
+		"not": [{"written": true}, {"written": false}, set()],
+	}
+	decision := decide(agent, two, {
+		"one": {"statement": {"allow": true, "mask": {object.union({"column": "public.t.c", "with": "redact"}, first)}}},
+		"two": {"statement": {"mask": {object.union({"column": "public.t.c", "with": "null"}, second)}}},
+	})
+	decision.masks == {"public.t.c": {"null": {}}}
+	decision.written == written
+}
+
+test_written_is_not_guessed if {
+	decision := decide(agent, one, {"one": {"statement": {
+		"allow": true,
+		"mask": {{"column": "public.t.c", "with": "redact", "written": "yes"}},
+	}}})
+	decision.effect == "deny"
+}
