@@ -59,6 +59,20 @@ func (s *state) rowAt(node *pg_query.Node, v value) value {
 	return v
 }
 
+// starRow is t.* where it is one value: the whole row of t.
+func (s *state) starRow(ref *pg_query.ColumnRef, sc *scope) (value, bool) {
+	last := len(ref.Fields) - 1
+	if last < 1 || ref.Fields[last].GetAStar() == nil {
+		return value{}, false
+	}
+	parts, ok := names(ref.Fields[:last])
+	e := s.entryNamed(parts, sc)
+	if !ok || e == nil {
+		return value{}, false
+	}
+	return s.wholeRow(e), true
+}
+
 func (s *state) entryColumnValue(e *rangeEntry, i int) value {
 	return value{edges: []edge{{to: s.column(e, i), plain: true}}, typ: e.columns[i].typ}
 }

@@ -22,6 +22,9 @@ func (s *state) expression(node *pg_query.Node, sc *scope) value {
 	case *pg_query.Node_ParamRef:
 		return s.parameter(int(n.ParamRef.Number), 0)
 	case *pg_query.Node_ColumnRef:
+		if row, ok := s.starRow(n.ColumnRef, sc); ok {
+			return s.rowAt(node, row)
+		}
 		return s.rowAt(node, s.columnRef(n.ColumnRef, sc))
 	case *pg_query.Node_AExpr:
 		return s.operatorExpression(n.AExpr, sc)

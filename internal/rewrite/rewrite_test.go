@@ -438,10 +438,14 @@ func (d *database) sameRelations(sql string, a *query.Analysis) error {
 	return nil
 }
 
+// tableList are the tables an analysis is about, by whatever views: these may have been
+// put in as what they are made of.
 func tableList(a *query.Analysis) []string {
 	var list []string
 	for _, t := range a.Shape.Tables {
-		list = append(list, t.ID+" via "+t.Via)
+		if t.Kind != catalog.View {
+			list = append(list, t.ID)
+		}
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
