@@ -37,7 +37,7 @@ type rowRule struct {
 
 func prepareRows(ctx context.Context, compiler *ast.Compiler, options []func(*rego.Rego)) rowRules {
 	prepared := rowRules{}
-	for _, rule := range compiler.GetRulesDynamic(rowsRoot) {
+	for _, rule := range compiler.GetRulesDynamicWithOpts(rowsRoot, ast.RulesOptions{}) {
 		r := rowRule{ref: rule.Ref().GroundPrefix(), location: rule.Location}
 		if _, known := prepared[r.ref.String()]; known {
 			continue

@@ -101,9 +101,9 @@ func newSnapshot(ctx context.Context, m *plugins.Manager, txn storage.Transactio
 		return nil, err
 	}
 	s.session.depends = dependenciesOf(compiler, sessionEntrypoint)
-	s.statement.depends = dependenciesOf(compiler, statementEntrypoint, compiler.GetRulesDynamic(rowsRoot)...)
+	s.statement.depends = dependenciesOf(compiler, statementEntrypoint, compiler.GetRulesDynamicWithOpts(rowsRoot, ast.RulesOptions{})...)
 	s.rows = prepareRows(ctx, compiler, options)
-	s.filtered = len(compiler.GetRulesDynamic(filterRules)) > 0
+	s.filtered = len(compiler.GetRulesDynamicWithOpts(filterRules, ast.RulesOptions{})) > 0
 	s.faults = s.rows.faults(ctx, compiler)
 	s.estimating = estimatingOf(compiler, statementEntrypoint)
 	return s, s.canary(ctx)
