@@ -29,7 +29,7 @@ var (
 )
 
 // mostRefused is how many of 1000 valid statements may be refused.
-const mostRefused = 80
+const mostRefused = 30
 
 // twins are two databases that differ in what is masked, each behind a sallyport of
 // its own, and a third that has the masks' values in place of both.

@@ -20,7 +20,8 @@ func (l *loader) access() error {
 	}
 	var oid OID
 	var a Access
-	err := l.each(`SELECT c.oid, pg_catalog.has_table_privilege(c.oid, 'SELECT'), pg_catalog.has_any_column_privilege(c.oid, 'UPDATE'),
+	err := l.each(`SELECT c.oid, coalesce(pg_catalog.has_table_privilege(c.oid, 'SELECT'), false), -- NULL once it is dropped
+			coalesce(pg_catalog.has_any_column_privilege(c.oid, 'UPDATE'), false),
 			pg_catalog.pg_get_userbyid(c.relowner) = current_user, c.relrowsecurity,
 			EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) o WHERE o.option_name = 'security_barrier' AND o.option_value::bool),
 			EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) o WHERE o.option_name = 'security_invoker' AND o.option_value::bool)
