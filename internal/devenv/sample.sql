@@ -63,7 +63,7 @@ CREATE INDEX tickets_open_idx ON public.tickets (created_at) WHERE status = 'ope
 CREATE VIEW public.customer_directory AS
     SELECT id, name, email AS contact, city FROM public.customers;
 
--- Counts by a column that is masked for some: they are refused it.
+-- Counts by a column that is masked for some: for them it counts by the masks.
 CREATE VIEW public.tickets_by_customer AS
     SELECT c.email AS contact, count(t.id) AS tickets
       FROM public.customers c LEFT JOIN public.tickets t ON t.customer_id = c.id
