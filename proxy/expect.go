@@ -37,11 +37,12 @@ type effects struct {
 	transaction bool     // it begins or ends a transaction, or part of one
 	endsPortals bool     // COMMIT, ROLLBACK, also AND CHAIN
 	names       bool     // it gives something a name: see run.makes
+	code        bool     // it runs code that may open cursors: what names mean is forgotten
 	closes      []string // cursors, "" for all
 }
 
 func (e effects) any() bool {
-	return e.path != nil || e.resetPath || e.deallocate != "" || e.dropAll || e.schema || e.transaction || e.names || e.closes != nil
+	return e.path != nil || e.resetPath || e.deallocate != "" || e.dropAll || e.schema || e.transaction || e.names || e.closes != nil || e.code
 }
 
 // run is one statement the server is executing.

@@ -81,6 +81,7 @@ func (j *judged) effects(initial bool) (effects, *Refusal) {
 				Hint: "Send the statements one by one."}
 		}
 		fx.temporary = fx.temporary || a.Temporary
+		fx.code = fx.code || !p.runsNothing() && opensCursors(a)
 		fx.schema = fx.schema || a.Schema && !p.runsNothing()
 		if a.Named != nil {
 			fx.names = fx.names || a.Named.Makes()
@@ -97,6 +98,18 @@ func (j *judged) effects(initial bool) (effects, *Refusal) {
 		}
 	}
 	return fx, nil
+}
+
+// opensCursors reports whether a statement runs code that may open cursors, and close
+// others, under names of its choice.
+func opensCursors(a *query.Analysis) bool {
+	for _, f := range a.Shape.Functions {
+		native := f.Schema == "pg_catalog" || f.Schema == "information_schema" || f.Language == "internal" || f.Language == "c"
+		if !native && !f.Transparent {
+			return true
+		}
+	}
+	return a.Shape.Class == "procedural"
 }
 
 func touchesPath(s *query.Setting) bool { return s.Name == "search_path" || s.Name == "all" }

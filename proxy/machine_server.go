@@ -279,6 +279,9 @@ func (m *machine) settle(e *expect) {
 	for _, name := range fx.closes {
 		m.named = m.named.closed(name, false)
 	}
+	if fx.code {
+		m.named = m.named.only(e.run())
+	}
 	m.temporary = m.temporary || fx.temporary
 	if fx.transaction { // a savepoint rolled back to takes its objects away
 		m.changes++

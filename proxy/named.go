@@ -92,6 +92,20 @@ func (s *namedSet) closed(name string, keepHold bool) *namedSet {
 	return next
 }
 
+// only keeps the cursor that a run has fetched from, which nothing could close
+// meanwhile, of all cursors.
+func (s *namedSet) only(r *run) *namedSet {
+	if s == nil || len(s.cursors) == 0 {
+		return s
+	}
+	next := s.copied()
+	clear(next.cursors)
+	if r != nil && r.cursor != nil && s.cursors[r.cursor.name] == r.cursor {
+		next.cursors[r.cursor.name] = r.cursor
+	}
+	return next
+}
+
 func (s *namedSet) cursor(name string) *named {
 	if s == nil {
 		return nil
@@ -152,6 +166,12 @@ func (g *gate) standsFor(ctx context.Context, j *job, t *text, i int) (*named, *
 	for k := i - 1; k >= 0; k-- { // made earlier in the same message
 		if made := t.made[k]; made != nil && made.name == n.Name && made.cursor == cursor {
 			return made, nil
+		}
+		before := t.statements[k]
+		own := before.stands != nil && before.stands.cursor && before.stands.name == n.Name
+		if cursor && !own && opensCursors(before.analysis) {
+			return nil, &Refusal{Code: codeNoPortal, Message: "what cursor " + quote(n.Name) + " is cannot be known after a function that may open cursors",
+				Hint: "Send the statements one by one, and declare the cursor after the function."}
 		}
 	}
 	if cursor {

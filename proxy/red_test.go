@@ -404,3 +404,51 @@ statement.mask contains {"column": "app.people.email", "with": "redact"} if {
 		t.Errorf("got %q", got)
 	}
 }
+
+// Law 3: what a function's body reads through a view that chooses rows by a masked
+// column counts those rows.
+func TestFunctionsDoNotCountByMasks(t *testing.T) {
+	s := startSidecar(t, sidecarOptions{Policies: maskedEmails(), SQL: peopleSQL + `;
+		create view early as select id from people where email < 'b';
+		create function how_many() returns bigint language sql stable as 'select count(*) from early'`})
+	conn := pgtest.Connect(t, s.DSN("support-agent"))
+	_, err := conn.Exec(t.Context(), "select how_many()")
+	refusedAs(t, err, "42501", "the body of the function public.how_many")
+}
+
+// Law 2: a name that a trusted function has given to a cursor of its own is not taken
+// for the cursor that had it before.
+func TestCursorsOfFunctionsAreNotFetched(t *testing.T) {
+	policies := maskedEmails()
+	policies["policy/open_door/open_door.rego"] += "\nstatement.trusted_functions contains \"public.open_emails\"\n"
+	s := startSidecar(t, sidecarOptions{Policies: policies, SQL: peopleSQL + `;
+		create function open_emails(c refcursor) returns refcursor language plpgsql as $$
+			begin open c for select email from people order by id; return c; end $$`})
+	conn := pgtest.Connect(t, s.DSN("support-agent", "default_query_exec_mode", "simple_protocol"))
+	run := func(sql string) error { _, err := conn.Exec(t.Context(), sql); return err }
+	for _, sql := range []string{"begin", "savepoint s", "declare c cursor for select 'harmless'", "rollback to s", "select open_emails('c')"} {
+		must(t, run(sql))
+	}
+	refusedAs(t, run("fetch all from c"), "34000", "does not exist")
+	must(t, run("rollback"))
+	refusedAs(t, run("begin; savepoint s; declare c cursor for select 'harmless'; rollback to s; select open_emails('c'); fetch all from c"),
+		"34000", "")
+	// A cursor over a function of the kind is still fetched from.
+	must(t, run("begin"))
+	must(t, run("declare d cursor for select open_emails('e')"))
+	must(t, run("fetch 1 from d"))
+	must(t, run("fetch 1 from d"))
+}
+
+// A session's own impatience is not that of reading its catalog.
+func TestOwnCatalogOutlastsTimeouts(t *testing.T) {
+	s := startSidecar(t, sidecarOptions{SQL: peopleSQL})
+	conn := pgtest.Connect(t, s.DSN("support-agent", "default_query_exec_mode", "simple_protocol"))
+	for _, sql := range []string{"set statement_timeout = '25ms'", "create temp table mine (id int)", "select * from mine"} {
+		_, err := conn.Exec(t.Context(), sql)
+		must(t, err)
+	}
+	if got := one[string](t, conn, "select current_setting('statement_timeout')"); got != "25ms" {
+		t.Errorf("the timeout is %s", got)
+	}
+}

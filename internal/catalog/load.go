@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -39,9 +40,9 @@ func Session(ctx context.Context, conn *pgx.Conn, inTransaction bool) (*Snapshot
 // every name qualified, and with constants in a form that any session reads alike.
 func pathless(ctx context.Context, tx querier) (*Snapshot, error) {
 	const all = `SELECT pg_catalog.array_agg(pg_catalog.current_setting(s) ORDER BY n) FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY u (s, n)`
-	names, values := make([]string, len(writing)), make([]string, len(writing))
-	for i, setting := range writing {
-		names[i], values[i] = setting.name, setting.value
+	var names, values []string
+	for _, setting := range slices.Concat(writing, patience) {
+		names, values = append(names, setting.name), append(values, setting.value)
 	}
 	var before []string
 	if err := tx.QueryRow(ctx, all, names).Scan(&before); err != nil {
@@ -66,6 +67,10 @@ var writing = []struct{ name, value string }{
 	{"search_path", ""}, {"quote_all_identifiers", "off"}, {"standard_conforming_strings", "on"}, {"datestyle", "ISO, YMD"},
 	{"intervalstyle", "postgres"}, {"extra_float_digits", "3"}, {"bytea_output", "hex"},
 }
+
+// patience is how long reading may take, whatever the session has set for its own
+// statements; in milliseconds.
+var patience = []struct{ name, value string }{{"statement_timeout", "20000"}, {"lock_timeout", "0"}}
 
 // querier is a transaction, or a connection in one.
 type querier interface {

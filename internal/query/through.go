@@ -75,6 +75,7 @@ func (s *state) runBody(f *catalog.Function, body *bodySummary) {
 	for _, c := range body.columns {
 		c.via = via
 		s.mark(s.leafCell(c.leaf), c.uses)
+		s.addRead(c.leaf.id, "the body of the function "+f.ID()) // also what only a view in it decides by
 	}
 	for _, id := range body.reads {
 		s.addRead(id, "the body of the function "+f.ID())
