@@ -46,7 +46,9 @@ func TestLeaks(t *testing.T) {
 		t.Logf("leaks: %s", known)
 	}
 	for _, stale := range w.stale {
-		t.Logf("stale: %s", stale)
+		if !*updateLeaks {
+			t.Errorf("stale: %s", stale)
+		}
 	}
 	for _, known := range refused {
 		t.Logf("refused: %s", known)

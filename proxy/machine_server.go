@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"bytes"
-	"strconv"
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/pgwire"
@@ -34,21 +32,6 @@ func (m *machine) server(f pgwire.Frame) {
 		m.reply(f)
 	}
 	m.advance()
-}
-
-// heard is a notification as the client hears it: where columns are masked for it,
-// without the payload, which a trigger may have made of a row.
-func (m *machine) heard(f pgwire.Frame) pgwire.Frame {
-	if !m.hush {
-		return f
-	}
-	const pid = 4
-	body := f.Body()
-	channel := 1 + bytes.IndexByte(body[min(pid, len(body)):], 0)
-	if channel == 0 {
-		return nil
-	}
-	return pgwire.AppendFrame(nil, pgwire.Notification, body[:pid+channel], []byte{0})
 }
 
 // data accounts for a row or COPY message of n bytes and reports whether the
@@ -488,30 +471,4 @@ func (m *machine) finish(e *expect, tag, code string) {
 // desync ends a session whose answers cannot be matched to its messages.
 func (m *machine) desync(what string) {
 	m.fail(&Refusal{Code: codeProtocol, Message: what, Hint: "Reconnect."})
-}
-
-// scrub removes from a server's report what refers to the statement as rewritten
-// and, where columns are masked, all that may quote values. Its position becomes
-// that in the client's text, where place can tell it.
-func scrub(r pgwire.Report, masked bool, place func(int) int) pgwire.Report {
-	position, err := strconv.Atoi(r.Position)
-	r.Position = ""
-	if place != nil && err == nil && position > 0 {
-		r.Position = strconv.Itoa(place(position))
-	}
-	kept := r.Others[:0:0]
-	for _, f := range r.Others {
-		switch f.Type {
-		case 'p', 'q', 'W':
-			if masked || f.Type == 'p' {
-				continue
-			}
-		}
-		kept = append(kept, f)
-	}
-	r.Others = kept
-	if masked {
-		r.Detail, r.Hint = "", ""
-	}
-	return r
 }
